@@ -1,0 +1,1 @@
+"""The language of the system: records, topics, identities, errors. Pure: it imports nothing of ours."""

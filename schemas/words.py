@@ -1,0 +1,60 @@
+"""The closed vocabularies of the records: each is an Avro enum with a default."""
+
+from enum import StrEnum, unique
+
+
+@unique
+class Lane(StrEnum):
+    """How urgent an image is. An event keeps its first lane."""
+
+    STAT = "stat"
+    ROUTINE = "routine"
+
+
+@unique
+class Outcome(StrEnum):
+    """Whether a model looked at the image."""
+
+    EVALUATED = "evaluated"
+    NOT_EVALUATED = "not_evaluated"
+
+
+@unique
+class Role(StrEnum):
+    """In which part of a deployment a model answered."""
+
+    CHAMPION = "champion"
+    SHADOW = "shadow"
+    CANARY = "canary"
+    UNKNOWN = "unknown"  # a later version's role, read by this one
+
+
+@unique
+class Reason(StrEnum):
+    """Why an image was not evaluated. Codes, never the text of an exception."""
+
+    UNSUPPORTED_TRANSFER_SYNTAX = "unsupported_transfer_syntax"
+    UNDECODABLE = "undecodable"
+    NO_PIXELS = "no_pixels"
+    UNSUPPORTED_PIXELS = "unsupported_pixels"
+    MULTI_FRAME = "multi_frame"
+    VIEW = "view"
+    MODALITY = "modality"
+    BODY_PART = "body_part"
+    DECODER_CRASHED = "decoder_crashed"
+    OBJECT_MISSING = "object_missing"
+    OBJECT_CORRUPT = "object_corrupt"
+    OBJECT_EXPIRED = "object_expired"
+    QUALITY = "quality"
+    INTERNAL = "internal"
+
+
+@unique
+class DriftKind(StrEnum):
+    """What kind of shift a window shows."""
+
+    PREVALENCE = "prevalence"
+    APPEARANCE = "appearance"
+    ACQUISITION = "acquisition"
+    PERFORMANCE = "performance"
+    UNKNOWN = "unknown"  # a later version's kind, read by this one
