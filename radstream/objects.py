@@ -1,0 +1,137 @@
+"""Objects by key: an S3 bucket, and its twin in memory that passes the same contract tests."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import BinaryIO, Protocol
+from urllib.parse import urlsplit
+
+import urllib3
+from minio import Minio
+from minio.error import InvalidResponseError, S3Error, ServerError
+from urllib3.exceptions import HTTPError
+
+from radstream.settings import Settings
+from schemas.errors import ObjectMissing, ObjectStoreDown, RadStreamError
+
+_CONNECT_SECONDS = 2.0
+_READ_SECONDS = 30.0
+_CONNECTIONS = 32
+#: The client holds one part of each put in memory.
+_PART_BYTES = 8 * 1024 * 1024
+
+#: S3's error codes that mean something other than "away". A test lists each and its twin.
+ERROR_OF: Mapping[str, type[RadStreamError]] = {"NoSuchKey": ObjectMissing, "NoSuchObject": ObjectMissing}
+
+
+class Objects(Protocol):
+    """What the system needs of an object store. Puts are idempotent: the key is the hash."""
+
+    def put(self, key: str, body: BinaryIO, size_bytes: int) -> None:
+        """Store `size_bytes` of `body`; durable as the server promises when it returns."""
+
+    def get(self, key: str) -> bytes:
+        """Read an object whole; raise ObjectMissing or ObjectStoreDown."""
+
+    def size(self, key: str) -> int | None:
+        """Give an object's size (bytes), None where there is none."""
+
+    def remove(self, key: str) -> None:
+        """Remove an object; one that is not there is no error."""
+
+
+class S3Objects:
+    """Objects by key in an S3 bucket."""
+
+    def __init__(self, client: Minio, bucket: str) -> None:
+        self._client = client
+        self._bucket = bucket
+
+    def put(self, key: str, body: BinaryIO, size_bytes: int) -> None:
+        """Store `size_bytes` of `body`; durable as the server promises when it returns."""
+        with translated(key, size_bytes):
+            self._client.put_object(self._bucket, key, body, size_bytes, part_size=_PART_BYTES)
+
+    def get(self, key: str) -> bytes:
+        """Read an object whole; raise ObjectMissing or ObjectStoreDown."""
+        with translated(key):
+            response = self._client.get_object(self._bucket, key)
+            try:
+                return bytes(response.data)
+            finally:
+                response.close()
+                response.release_conn()
+
+    def size(self, key: str) -> int | None:
+        """Give an object's size (bytes), None where there is none."""
+        try:
+            with translated(key):
+                return self._client.stat_object(self._bucket, key).size
+        except ObjectMissing:
+            return None
+
+    def remove(self, key: str) -> None:
+        """Remove an object; one that is not there is no error."""
+        with translated(key):
+            self._client.remove_object(self._bucket, key)
+
+    def ensure_bucket(self) -> None:
+        """Make the bucket where it is missing: a step of deployment, never of a running service."""
+        with translated(self._bucket):
+            if not self._client.bucket_exists(self._bucket):
+                self._client.make_bucket(self._bucket)
+
+
+class MemoryObjects:
+    """Objects in this process: for tests and examples."""
+
+    def __init__(self) -> None:
+        self._objects: dict[str, bytes] = {}
+
+    def put(self, key: str, body: BinaryIO, size_bytes: int) -> None:
+        """Store `size_bytes` of `body`."""
+        self._objects[key] = body.read(size_bytes)
+
+    def get(self, key: str) -> bytes:
+        """Read an object whole; raise ObjectMissing."""
+        try:
+            return self._objects[key]
+        except KeyError as error:
+            raise ObjectMissing(f"NoSuchKey on {key}") from error
+
+    def size(self, key: str) -> int | None:
+        """Give an object's size (bytes), None where there is none."""
+        return len(self._objects[key]) if key in self._objects else None
+
+    def remove(self, key: str) -> None:
+        """Remove an object; one that is not there is no error."""
+        self._objects.pop(key, None)
+
+
+def s3_objects(settings: Settings) -> S3Objects:
+    """Build the adapter; connects at the first call. Retries are the caller's, so none hide in the client."""
+    address = urlsplit(settings.s3_url)
+    pool = urllib3.PoolManager(
+        timeout=urllib3.Timeout(connect=_CONNECT_SECONDS, read=_READ_SECONDS),
+        maxsize=_CONNECTIONS,
+        retries=urllib3.Retry(total=0, redirect=0),
+    )
+    client = Minio(
+        address.netloc,
+        access_key=settings.s3_access_key,
+        secret_key=settings.s3_secret_key,
+        secure=address.scheme == "https",
+        region="us-east-1",
+        http_client=pool,
+    )
+    return S3Objects(client, settings.s3_bucket)
+
+
+@contextmanager
+def translated(key: str, size_bytes: int = 0) -> Iterator[None]:
+    """Turn what minio and urllib3 raise into our tree."""
+    try:
+        yield
+    except S3Error as error:
+        raise ERROR_OF.get(error.code or "", ObjectStoreDown)(f"{error.code} on {key} ({size_bytes} bytes)") from error
+    except (HTTPError, InvalidResponseError, ServerError, OSError) as error:
+        raise ObjectStoreDown(f"no answer for {key} ({size_bytes} bytes); see RADSTREAM_S3_URL") from error

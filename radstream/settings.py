@@ -1,0 +1,250 @@
+"""The settings of every service and command: the only place that reads the environment.
+
+A setting comes from the environment, else from `<state dir>/env` (written by `radstream up`), else from its default.
+`RADSTREAM_PORT_OFFSET` moves the default ports; a port or address that is set outright is taken as it is.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import Field, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Self
+
+from schemas.errors import SettingInvalid, SettingMissing
+from schemas.identity import Pseudonyms
+
+#: Metrics and health of each service, before the offset.
+METRICS_PORTS: Mapping[str, int] = {
+    "dicom_listener": 9101,
+    "inference": 9102,
+    "sink": 9103,
+    "streams": 9104,
+    "training": 9105,
+    "console": 9106,
+}
+
+
+def setting(default: str | None, doc: str, parse: Callable[[str], Any] = str, *, secret: bool = False) -> Any:
+    """Declare a setting: its default as text (None: unset), its meaning with its unit, how its text is read."""
+    return field(metadata={"default": default, "doc": doc, "parse": parse}, repr=not secret)
+
+
+def _flag(text: str) -> bool:
+    if text not in {"0", "1"}:
+        raise ValueError("use 0 or 1")
+    return text == "1"
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _key(text: str) -> bytes:
+    key = bytes.fromhex(text)
+    if len(key) != _KEY_BYTES:
+        raise ValueError(f"use {2 * _KEY_BYTES} hexadecimal digits")
+    return key
+
+
+def _former_keys(text: str) -> tuple[Pseudonyms, ...]:
+    pairs = (pair.partition(":") for pair in _names(text))
+    return tuple(Pseudonyms(_key(digits), key_id) for key_id, _, digits in pairs)
+
+
+def _one_of(*choices: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in choices:
+            raise ValueError(f"use one of {', '.join(choices)}")
+        return text
+
+    return parse
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError("use a whole number above 0")
+    return number
+
+
+def _seconds(text: str) -> float:
+    number = float(text)
+    if not number > 0:
+        raise ValueError("use a number of seconds above 0")
+    return number
+
+
+def _percent(text: str) -> float:
+    number = float(text)
+    if not 0 < number <= _WHOLE:
+        raise ValueError("use per cent, above 0 and up to 100")
+    return number
+
+
+_KEY_BYTES = 32
+_WHOLE = 100  # per cent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything that can be set; `docs/settings.md` lists the same table."""
+
+    port_offset: int = setting("0", "Moves every default local port by this number.", int)
+    state_dir: Path = setting(".radstream", "Folder of all local state, logs and the env file.", Path)
+    bind_address: str = setting("127.0.0.1", "Address that our services listen on.")
+
+    kafka_bootstrap: str = setting("localhost:{9092}", "Kafka's bootstrap servers, host:port separated by commas.")
+    schema_registry_url: str = setting("http://localhost:{8081}/apis/ccompat/v7", "Registry with the Confluent API.")
+    s3_url: str = setting("http://localhost:{7070}", "Address of the S3 server.")
+    s3_access_key: str = setting("radstream", "Access key of the S3 server.")
+    s3_secret_key: str = setting("radstream-local", "Secret key of the S3 server.", secret=True)
+    s3_bucket: str = setting("radstream", "Bucket for images and model packages.")
+    postgres_url: str = setting(
+        "postgresql://radstream@localhost:{5432}/radstream", "PostgreSQL; a socket DSN is allowed.", secret=True
+    )
+    redis_url: str = setting("redis://localhost:{6379}/0", "Redis; it may be lost at any time.", secret=True)
+    prometheus_port: int = setting("{9090}", "Port of the local Prometheus.", int)
+    service_metrics_port: int | None = setting(
+        None, "Port of metrics and health of the service that is started; else 9101 to 9106 by service.", int
+    )
+
+    pseudonym_key: bytes | None = setting(None, "64 hex digits: the key of the pseudonyms.", _key, secret=True)
+    pseudonym_key_id: str = setting("1", "Name of the pseudonym key; it stands in every event.")
+    former_pseudonym_keys: tuple[Pseudonyms, ...] = setting(
+        "",
+        "Earlier keys as id:64 hex digits, separated by commas: studies keep their first.",
+        _former_keys,
+        secret=True,
+    )
+    vault_key: bytes | None = setting(None, "64 hex digits: the key of the identifiers at rest.", _key, secret=True)
+
+    ae_title: str = setting("RADSTREAM", "AE title of the listener.")
+    dicom_port: int = setting("{11112}", "Port of C-STORE and C-ECHO.", int)
+    ack_policy: str = setting("published", "When C-STORE answers: published or spool.", _one_of("published", "spool"))
+    ack_deadline_seconds: float = setting(
+        "5", "How long an answer waits for forwarding before the spool's durability counts (seconds).", _seconds
+    )
+    spool_dir: Path | None = setting(None, "Folder of the spool; else spool under the state dir.", Path)
+    spool_shed_percent: float = setting(
+        "80", "Over this, forwarded files go and routine images are refused (% of the file system).", _percent
+    )
+    spool_refuse_percent: float = setting("90", "Over this all images are refused (% of the file system).", _percent)
+    spool_checkpoint_seconds: float = setting(
+        "30", "Forwarded files are removed this often, after a sync of the machine's disks (seconds).", _seconds
+    )
+    allowed_aes: tuple[str, ...] = setting("*", "Calling AE titles, separated by commas; * allows all.", _names)
+    routes: Path | None = setting(None, "TOML file of routes: lane and site of an image.", Path)
+    accept_unknown_syntaxes: bool = setting("0", "1: store private and unknown transfer syntaxes too.", _flag)
+    maximum_associations: int = setting("64", "Associations at one time (count).", _positive)
+    maximum_pdu_bytes: int = setting("131072", "Largest PDU that the listener offers to take (bytes).", _positive)
+    listener_slot: str = setting("0", "Stable number of a listener process; part of its transactional.id.")
+    die_at: str = setting("", "Tests only: the named step at which the listener kills itself once.")
+
+    engine: str | None = setting(
+        None,
+        "onnxruntime, openvino or torch; else the fastest there.",
+        _one_of("onnxruntime", "openvino", "torch"),
+    )
+    model_dir: Path = setting("models/chest-pneumonia/1.0.0", "Folder of the model package to serve.", Path)
+    inference_slot: str = setting("0", "Stable number of an inference process; part of its transactional.id.")
+    decode_workers: int = setting("2", "Decoding processes (count).", _positive)
+    decode_timeout_seconds: float = setting("60", "A decode longer than this is ended (seconds).", _seconds)
+    batch_images: int = setting("8", "Most images of one forward pass (count).", _positive)
+    breaker_dead_letters: int = setting("50", "Dead letters in a row that open the breaker (count).", _positive)
+
+    tick_seconds: float = setting("60", "Time between two ticks of the streams (seconds).", _seconds)
+    http_port: int = setting("{8080}", "Port of the console.", int)
+    stow_port: int = setting("{8042}", "Port of STOW-RS.", int)
+    predict_port: int = setting("{8043}", "Port of the prediction door.", int)
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> Self:
+        """Read every setting; raise SettingInvalid with the name, the value's fault and the way out."""
+        given = dict(os.environ if environment is None else environment)
+        state_dir = Path(given.get("RADSTREAM_STATE_DIR", ".radstream"))
+        given = {**read_env_file(state_dir / "env"), **given}
+        offset = _read(_field(cls, "port_offset"), given, 0)
+        return cls(**{one.name: _read(one, given, offset) for one in fields(cls)})
+
+    @property
+    def spool(self) -> Path:
+        """The spool's folder."""
+        return self.spool_dir or self.state_dir / "spool"
+
+    def metrics_port(self, service: str) -> int:
+        """Give the port of a service's metrics and health."""
+        return self.service_metrics_port or METRICS_PORTS[service] + self.port_offset
+
+    def require_pseudonym_key(self) -> bytes:
+        """Give the pseudonym key, or say how to get one."""
+        return _required("RADSTREAM_PSEUDONYM_KEY", self.pseudonym_key)
+
+    def require_vault_key(self) -> bytes:
+        """Give the vault's key, or say how to get one."""
+        return _required("RADSTREAM_VAULT_KEY", self.vault_key)
+
+
+def process_environment() -> dict[str, str]:
+    """Give a copy of the whole environment, for the programs that the native stack starts."""
+    return dict(os.environ)
+
+
+def variable(name: str) -> str:
+    """Name the environment variable of a field."""
+    return "RADSTREAM_METRICS_PORT" if name == "service_metrics_port" else f"RADSTREAM_{name.upper()}"
+
+
+def read_env_file(path: Path) -> dict[str, str]:
+    """Read the `RADSTREAM_*=value` lines of an env file; no file means no settings."""
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except PermissionError as error:
+        raise SettingInvalid(f"{path} can't be read: run as the user who ran `radstream up`") from error
+    pairs = (line.removeprefix("export ").partition("=") for line in lines if not line.startswith("#"))
+    return {name: value.strip("'\"") for name, equals, value in pairs if equals and name.startswith("RADSTREAM_")}
+
+
+def documentation() -> list[tuple[str, str, str]]:
+    """List each variable with its default and its meaning: the source of docs/settings.md."""
+    return [
+        (variable(one.name), (one.metadata["default"] or "").replace("{", "").replace("}", ""), one.metadata["doc"])
+        for one in fields(Settings)
+    ]
+
+
+def _field(cls: type, name: str) -> Field[Any]:
+    return next(one for one in fields(cls) if one.name == name)
+
+
+def _read(one: Field[Any], given: Mapping[str, str], offset: int) -> Any:
+    text = given.get(variable(one.name)) or _moved(one.metadata["default"], offset)
+    if text is None:
+        return None
+    try:
+        return one.metadata["parse"](text)
+    except ValueError as error:
+        shown = "..." if not one.repr else repr(text)
+        raise SettingInvalid(f"{variable(one.name)}={shown} can't be used ({error}): {one.metadata['doc']}") from error
+
+
+def _moved(default: str | None, offset: int) -> str | None:
+    """Move the `{port}` in a default.
+
+    >>> _moved("redis://localhost:{6379}/0", 1000)
+    'redis://localhost:7379/0'
+    """
+    if default is None or "{" not in default:
+        return default
+    before, _, rest = default.partition("{")
+    port, _, after = rest.partition("}")
+    return f"{before}{int(port) + offset}{after}"
+
+
+def _required(name: str, value: bytes | None) -> bytes:
+    if value is None:
+        raise SettingMissing(
+            f"{name} is not set: `radstream up` makes one in .radstream/env; elsewhere set 64 hex digits"
+        )
+    return value

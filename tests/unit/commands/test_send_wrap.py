@@ -1,0 +1,106 @@
+"""Pictures become DX objects of synthetic patients, the same each time."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import imagecodecs
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from pydicom import Dataset, dcmread
+from pydicom.encaps import generate_frames
+from pydicom.uid import UID, ExplicitVRLittleEndian, JPEGBaseline8Bit
+
+from radstream.commands.send_files import files_of, film_of
+from radstream.commands.send_wrap import UnreadablePicture, wrap
+
+
+def ramp(dtype: Any = np.uint8, shape: tuple[int, ...] = (31, 41)) -> NDArray[Any]:
+    """Draw a picture with an odd number of pixels."""
+    top = np.iinfo(dtype).max
+    flat = np.linspace(0, top, int(np.prod(shape)))
+    return flat.astype(dtype).reshape(shape)
+
+
+def part10(data_set: Dataset) -> Dataset:
+    """Write and read again, as a listener would."""
+    buffer = io.BytesIO()
+    data_set.save_as(buffer, enforce_file_format=True)
+    buffer.seek(0)
+    return dcmread(buffer)
+
+
+def test_the_same_picture_gives_the_same_object() -> None:
+    """UIDs and patient come from the content alone, so a repeat is the same image to the listener."""
+    picture = imagecodecs.png_encode(ramp())
+    first, again = (part10(wrap(picture)) for _ in range(2))
+
+    assert first == again
+    assert UID(first.SOPInstanceUID).is_valid
+    assert first.SOPInstanceUID.startswith("2.25.")
+
+
+def test_another_picture_is_another_patient() -> None:
+    """No two pictures share an identifier."""
+    one, two = (wrap(imagecodecs.png_encode(ramp(shape=shape))) for shape in ((8, 8), (8, 9)))
+
+    for keyword in ("SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "PatientID"):
+        assert one[keyword].value != two[keyword].value
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_grey_png_keeps_its_pixels(dtype: Any) -> None:
+    """8 and 16 bits go in without loss."""
+    read = part10(wrap(imagecodecs.png_encode(ramp(dtype))))
+
+    assert read.file_meta.TransferSyntaxUID == ExplicitVRLittleEndian
+    assert np.array_equal(read.pixel_array, ramp(dtype))
+
+
+def test_a_grey_baseline_jpeg_goes_in_as_it_is() -> None:
+    """The JPEG's own bytes become the frame: no second loss."""
+    picture = imagecodecs.jpeg8_encode(ramp())
+    read = part10(wrap(picture))
+
+    assert read.file_meta.TransferSyntaxUID == JPEGBaseline8Bit
+    assert next(generate_frames(read.PixelData, number_of_frames=1)).startswith(picture)
+
+
+def test_a_colour_picture_becomes_brightness() -> None:
+    """DX holds one sample a pixel: colour is reduced by BT.601, transparency dropped."""
+    colour = np.zeros((4, 4, 4), np.uint8)
+    colour[..., 1], colour[..., 3] = 200, 255
+
+    read = part10(wrap(imagecodecs.png_encode(colour)))
+
+    assert set(np.unique(read.pixel_array)) == {round(200 * 0.587)}
+
+
+def test_what_a_picture_does_not_say_is_not_invented() -> None:
+    """No view and no body part: the result will ask for a review. The patient says that it is synthetic."""
+    made = wrap(imagecodecs.png_encode(ramp()))
+
+    assert "ViewPosition" not in made
+    assert "BodyPartExamined" not in made
+    assert str(made.PatientName).startswith("SYNTHETIC^")
+
+
+@pytest.mark.parametrize("broken", [b"\x89PNG\r\n\x1a\nrest", b"\xff\xd8\xff\xe0", b"\xff\xd8\xff" + b"x" * 500])
+def test_a_broken_picture_is_no_image(broken: bytes, tmp_path: Path) -> None:
+    """A file that only begins like a picture is `not_dicom`, without a traceback."""
+    path = tmp_path / "broken.png"
+    path.write_bytes(broken)
+
+    with pytest.raises(UnreadablePicture):
+        wrap(broken)
+    assert film_of(path, tmp_path) is None
+
+
+def test_folders_are_read_in_order_without_labels_and_hidden_files(tmp_path: Path) -> None:
+    """What lies beside the images for other programs is not sent."""
+    for name in ("b/2.png", "a/1.png", "labels.csv", ".hidden", ".git/x"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+
+    assert [path.name for path in files_of([tmp_path])] == ["1.png", "2.png"]
