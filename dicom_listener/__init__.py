@@ -1,0 +1,1 @@
+"""Stage 1: C-STORE to object store and topic."""

@@ -1,0 +1,293 @@
+"""From the spool to journal, object store and log: the one code path of every image, fresh or adopted.
+
+Storing threads bring images into the journal and the object store side by side; one publishing thread writes what is
+ready into the log, several at a time when several are ready, never waiting for more. STAT goes first at both queues.
+Servers that are away are waited for; the image stays in the spool.
+"""
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from uuid import UUID
+
+from dicom_listener import instruments
+from dicom_listener.crash_points import CrashPoints, Step
+from dicom_listener.header import Header, header_of_file
+from dicom_listener.identify import arrival_of, event_of
+from dicom_listener.keeper import keep
+from dicom_listener.publisher import Publisher
+from radstream.journal_writer import Journal, Registered
+from radstream.logs import get_log
+from radstream.objects import Objects
+from radstream.service import Stop
+from radstream.spool import Spool
+from radstream.spool_entry import Entry
+from schemas.errors import Fenced, RadStreamError, SchemaMissing, Unavailable
+from schemas.identity import Pseudonyms, object_key
+from schemas.instance_received import InstanceReceived
+from schemas.words import Lane
+
+STORING_THREADS = 4
+LARGEST_TRANSACTION = 64  # events
+QUEUE_LIMIT = 4096  # entries in memory; the rest stays on the disk until there is room
+_REFILL_BELOW = QUEUE_LIMIT // 8
+_FIRST_RETRY_SECONDS, _LONGEST_RETRY_SECONDS = 0.1, 2.0
+_ASIDE_SECONDS = 60.0
+_HELD_SECONDS = 0.05
+_POLL_SECONDS = 0.1
+_YOUNG = timedelta(seconds=10)
+
+_WAITED_FOR = (Unavailable, SchemaMissing)
+
+
+@dataclass(slots=True)
+class Ticket:
+    """What a waiting answer holds."""
+
+    published: threading.Event = field(default_factory=threading.Event)
+    answered_at: datetime | None = None
+    event_id: UUID | None = None
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until the event is in the log and the journal knows; say whether it is."""
+        return self.published.wait(seconds)
+
+
+@dataclass(slots=True)
+class Work:
+    """An entry on its way, with what each stage learned."""
+
+    entry: Entry
+    ticket: Ticket
+    header: Header | None = None
+    event: InstanceReceived | None = None
+
+    @property
+    def urgency(self) -> int:
+        """0 for STAT, 1 for routine."""
+        lane = self.event.lane if self.event else self.entry.note.lane
+        return 0 if lane is Lane.STAT else 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ways:
+    """Where images are forwarded to."""
+
+    spool: Spool
+    journal: Journal
+    objects: Objects
+    publisher: Publisher
+    pseudonyms: Sequence[Pseudonyms]
+    bucket: str
+    crash_points: CrashPoints
+
+
+class Forwarder:
+    """Forwards entries in the background. `submit` is thread-safe."""
+
+    def __init__(self, ways: Ways, checkpoint_seconds: float) -> None:
+        self._ways = ways
+        self._checkpoint_seconds = checkpoint_seconds
+        self._keys: Mapping[str, Pseudonyms] = {keys.key_id: keys for keys in ways.pseudonyms}
+        self._to_store: queue.PriorityQueue[tuple[int, int, Work]] = queue.PriorityQueue()
+        self._to_publish: queue.PriorityQueue[tuple[int, int, Work]] = queue.PriorityQueue()
+        self._guard = threading.Lock()
+        self._sequence = 0
+        self._known: set[str] = set()
+        self._aside: dict[str, float] = {}
+        self._held: list[tuple[float, Work]] = []  # of the publishing thread alone
+        self._threads: list[threading.Thread] = []
+        self._stop = Stop()
+        self.failed: Fenced | None = None
+
+    def start(self) -> None:
+        """Adopt what the spool holds, then run until `stop`."""
+        self._refill()
+        loops: list[Callable[[], None]] = [self._store_loop] * STORING_THREADS + [self._publish_loop, self._keep_loop]
+        self._threads = [threading.Thread(target=loop, name=loop.__name__, daemon=True) for loop in loops]
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self, seconds: float) -> None:
+        """Finish the batch in hand and end; what is left stays in the spool."""
+        self._stop.request()
+        deadline = time.monotonic() + seconds
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        self._ways.publisher.close()
+
+    def submit(self, entry: Entry, header: Header) -> Ticket:
+        """Forward a fresh entry; over the limit it waits on the disk until there is room."""
+        ticket = Ticket()
+        with self._guard:
+            if len(self._known) >= QUEUE_LIMIT:
+                return ticket
+        self._take(Work(entry, ticket, header))
+        return ticket
+
+    def checkpoint(self) -> None:
+        """Remove forwarded files now: the disk is filling."""
+        self._ways.spool.checkpoint()
+
+    def _take(self, work: Work) -> None:
+        with self._guard:
+            if work.entry.name in self._known:
+                return
+            self._known.add(work.entry.name)
+        self._put(self._to_store, work)
+
+    def _put(self, where: "queue.PriorityQueue[tuple[int, int, Work]]", work: Work) -> None:
+        with self._guard:
+            self._sequence += 1
+            sequence = self._sequence
+        where.put((work.urgency, sequence, work))
+
+    def _refill(self, received_before: datetime | None = None) -> None:
+        """Take entries from the disk that are not in memory: at the start, and after there were too many."""
+        for entry in self._ways.spool.entries():
+            if received_before is not None and entry.note.received_at > received_before:
+                continue  # its receiver is about to submit it, and waits for that ticket
+            with self._guard:
+                full = len(self._known) >= QUEUE_LIMIT
+            if full:
+                return
+            if time.monotonic() >= self._aside.get(entry.name, 0.0):
+                self._take(Work(entry, Ticket()))
+
+    def _store_loop(self) -> None:
+        while not self._stop.requested:
+            try:
+                work = self._to_store.get(timeout=_POLL_SECONDS)[2]
+            except queue.Empty:
+                continue
+            try:
+                self._until_done(partial(self._store, work))
+            except Exception as error:  # noqa: BLE001 - the room's one loop: the image stays in the spool
+                self._set_aside(work, error)
+
+    def _until_done(self, step: Callable[[], None]) -> None:
+        """Run a step again and again while a server is away."""
+        pause = _FIRST_RETRY_SECONDS
+        while not self._stop.requested:
+            try:
+                step()
+            except _WAITED_FOR as error:
+                instruments.RETRIES.labels(error.cause).inc()
+                self._stop.wait(pause)
+                pause = min(2 * pause, _LONGEST_RETRY_SECONDS)
+            else:
+                return
+
+    def _store(self, work: Work) -> None:
+        """Bring one image into journal and object store, in this order; a repeat ends here."""
+        ways, note = self._ways, work.entry.note
+        if work.header is None:
+            work.header = header_of_file(work.entry.path, note.data_set_offset, note.transfer_syntax_uid)
+        row = ways.journal.register(arrival_of(note, work.header))
+        ways.crash_points.reach(Step.AFTER_JOURNAL)
+        if not row.is_published or row.state == "purged":
+            with work.entry.open() as body:
+                ways.objects.put(object_key(note.sha256), body, note.size_bytes)
+            ways.crash_points.reach(Step.AFTER_PUT)
+            ways.journal.stored(row.event_id)
+        self._stored(work, row)
+
+    def _stored(self, work: Work, row: Registered) -> None:
+        assert work.header is not None  # noqa: S101 - for the type checker; `_store` has read it
+        work.ticket.event_id = row.event_id
+        if row.is_published:
+            instruments.REPEATS.inc()
+            self._done(work)
+            return
+        keys = self._keys[row.key_id]
+        work.event = event_of(row, work.entry.note, work.header, keys, self._ways.bucket)
+        self._put(self._to_publish, work)
+
+    def _publish_loop(self) -> None:
+        with suppress(RadStreamError):  # the first batch tries again, and says so
+            self._ways.publisher.prepare()
+        while not self._stop.requested:
+            self._ask_again()
+            batch = self._batch()
+            if not batch:
+                continue
+            try:
+                self._until_done(partial(self._publish, batch))
+            except Fenced as error:
+                self.failed = error
+                return
+            except Exception as error:  # noqa: BLE001 - as above
+                self._one_by_one(batch, error)
+
+    def _ask_again(self) -> None:
+        """Put back what another listener had in hand, when its time has come."""
+        held, self._held = self._held, []
+        for due, work in held:
+            if time.monotonic() >= due:
+                self._put(self._to_publish, work)
+            else:
+                self._held.append((due, work))
+
+    def _batch(self) -> list[Work]:
+        """Take all that is ready, up to the limit; wait only where nothing is."""
+        batch: list[Work] = []
+        try:
+            batch.append(self._to_publish.get(timeout=_POLL_SECONDS)[2])
+            while len(batch) < LARGEST_TRANSACTION:
+                batch.append(self._to_publish.get_nowait()[2])
+        except queue.Empty:
+            pass
+        return batch
+
+    def _publish(self, batch: Sequence[Work]) -> None:
+        events = {work.event.event_id: work.event for work in batch if work.event}
+        answered = {
+            work.event.event_id: work.ticket.answered_at for work in batch if work.event and work.ticket.answered_at
+        }
+        written = self._ways.publisher.publish(events, answered)
+        for key in written.new:
+            instruments.PUBLISHED.labels(events[key].lane).inc()
+        for work in batch:
+            if work.event and work.event.event_id in written.in_log:
+                self._done(work)
+            else:
+                self._held.append((time.monotonic() + _HELD_SECONDS, work))
+
+    def _one_by_one(self, batch: Sequence[Work], error: Exception) -> None:
+        """Publish each alone after a batch failed in a way that nobody foresaw, so that one can't hold up the rest."""
+        if len(batch) == 1:
+            self._set_aside(batch[0], error)
+            return
+        for work in batch:
+            try:
+                self._publish([work])
+            except Exception as alone:  # noqa: BLE001 - as above
+                self._set_aside(work, alone)
+
+    def _done(self, work: Work) -> None:
+        self._ways.spool.forwarded(work.entry)
+        with self._guard:
+            self._known.discard(work.entry.name)
+            self._aside.pop(work.entry.name, None)
+        work.ticket.published.set()
+
+    def _set_aside(self, work: Work, error: Exception) -> None:
+        """Leave an image in the spool for later: it is durable there."""
+        cause = error.cause if isinstance(error, RadStreamError) else "internal"
+        instruments.RETRIES.labels(cause).inc()
+        get_log().error("image set aside", cause=cause, seconds=_ASIDE_SECONDS, exc_info=error)
+        with self._guard:
+            self._known.discard(work.entry.name)
+            self._aside[work.entry.name] = time.monotonic() + _ASIDE_SECONDS
+
+    def _keep_loop(self) -> None:
+        keep(self._ways.spool, self._refill_if_low, self._checkpoint_seconds, self._stop)
+
+    def _refill_if_low(self) -> None:
+        if len(self._known) < min(_REFILL_BELOW, self._ways.spool.depth):
+            self._refill(datetime.now(UTC) - _YOUNG)

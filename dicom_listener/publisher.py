@@ -1,0 +1,258 @@
+"""Events into the log, each once, in small Kafka transactions under the slot's transactional.id (promise 2)."""
+
+import secrets
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+
+from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
+
+from dicom_listener.crash_points import CrashPoints, Step
+from dicom_listener.partitioner import partition_of
+from radstream.journal_writer import Doubt, Journal, Place
+from radstream.kafka import CALL_SECONDS, TRANSACTION_TIMEOUT_MS, producer, reader, translated
+from radstream.settings import Settings
+from schemas.codec import Codec
+from schemas.errors import BadMessage, Fenced, KafkaDown, TransactionAborted
+from schemas.instance_received import InstanceReceived
+from schemas.topics import RECEIVED_ROUTINE, RECEIVED_STAT
+from schemas.words import Lane
+
+TOPIC_OF: Mapping[Lane, str] = {Lane.STAT: RECEIVED_STAT, Lane.ROUTINE: RECEIVED_ROUTINE}
+
+#: After this, a transaction that somebody else began is over: three times its time-out.
+FOREIGN_DOUBT_SECONDS = 3 * TRANSACTION_TIMEOUT_MS / 1000
+_TRANSACTION_SECONDS = TRANSACTION_TIMEOUT_MS / 1000
+_READ_BACK_SECONDS = 2 * _TRANSACTION_SECONDS
+_POLL_SECONDS = 0.5
+
+_PARTITION_END = KafkaError._PARTITION_EOF  # noqa: SLF001 - librdkafka's own codes are named with an underscore
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What became of a batch."""
+
+    in_log: frozenset[UUID]  # certain, and the journal knows
+    new: frozenset[UUID]  # of these, written now
+    held: frozenset[UUID]  # another listener has them in hand: ask again later
+
+
+@dataclass(frozen=True, slots=True)
+class _Record:
+    topic: str
+    partition: int
+    key: bytes
+    value: bytes
+    headers: dict[str, str | bytes | None]
+
+
+class Publisher:
+    """Writes batches of events. For one thread: transactions of one id follow each other."""
+
+    def __init__(self, settings: Settings, codec: Codec, journal: Journal, crash_points: CrashPoints) -> None:
+        self._settings = settings
+        self._codec = codec
+        self._journal = journal
+        self._crash_points = crash_points
+        self._transactional_id = f"dicom_listener.{settings.listener_slot}"
+        self._producer: Producer | None = None
+        self._reader: Consumer | None = None
+        self._partitions: dict[str, int] = {}
+        #: For each topic and partition an offset at which its log ended at some time.
+        self._ends: dict[tuple[str, int], int] = {}
+
+    def publish(self, events: Mapping[UUID, InstanceReceived], answered: Mapping[UUID, datetime]) -> Written:
+        """Bring events into the log, each once, and say so in the journal.
+
+        1. take the advisory lock of each event: only one listener publishes it
+        2. leave out what is in the log: by the journal, or in doubt by the log itself
+        3. note in the journal where the rest will stand
+        4. one Kafka transaction
+        5. note in the journal that they are there; give the locks back
+
+        `answered`: when an image was answered from the spool already. Raises KafkaDown, PostgresDown, RegistryDown,
+        Fenced; then nothing is known to be written, and a repeat settles it.
+        """
+        locked = self._journal.lock(list(events))
+        try:
+            certain, doubts = self._journal.progress(list(locked))
+            foreign = {doubt.event_id for doubt in doubts if not self._may_settle(doubt)}
+            found = self._read_back([doubt for doubt in doubts if doubt.event_id not in foreign])
+            absent = {key: events[key] for key in locked - certain - found - foreign}
+            if absent:
+                places = {key: self._place(event) for key, event in absent.items()}
+                records = [self._record(absent[key], places[key]) for key in absent]
+                self._journal.publishing(places)
+                self._transact(records)
+            known = (locked - foreign) - certain
+            if known:
+                now = datetime.now(UTC)
+                self._journal.acknowledged({key: answered.get(key, now) for key in known})
+        finally:
+            self._journal.unlock()
+        return Written(frozenset(locked - foreign), frozenset(absent), frozenset(events.keys() - locked | foreign))
+
+    def prepare(self) -> None:
+        """Do before the first image what it would have to wait for. Raises KafkaDown, RegistryDown, Fenced."""
+        self._ready_producer()
+        for topic in TOPIC_OF.values():
+            for partition in range(self._partitions_of(topic)):
+                self._end(topic, partition)
+
+    def close(self) -> None:
+        """Let the clients go."""
+        if self._reader is not None:
+            self._reader.close()
+        self._producer = self._reader = None
+
+    def _may_settle(self, doubt: Doubt) -> bool:
+        return doubt.slot == self._settings.listener_slot or doubt.age_seconds > FOREIGN_DOUBT_SECONDS
+
+    def _transact(self, records: Sequence[_Record]) -> None:
+        """Write events in one transaction; after any error the producer is thrown away and the log decides.
+
+        STAT first. Fenced within the transaction's time-out means that another process took the slot's id.
+        """
+        client = self._ready_producer()
+        began = time.monotonic()
+        try:
+            with translated("publishing"):
+                client.begin_transaction()
+                for record in sorted(records, key=lambda one: one.topic != RECEIVED_STAT):
+                    self._produce(client, record)
+                if self._crash_points.armed(Step.BEFORE_COMMIT):
+                    client.flush(CALL_SECONDS)
+                    self._crash_points.reach(Step.BEFORE_COMMIT)
+                client.commit_transaction(CALL_SECONDS)
+        except Fenced as error:
+            self._producer = None
+            if time.monotonic() - began < _TRANSACTION_SECONDS:
+                raise
+            raise KafkaDown(
+                "the broker ended a transaction that took too long; see RADSTREAM_KAFKA_BOOTSTRAP"
+            ) from error
+        except TransactionAborted as error:
+            self._producer = None
+            raise KafkaDown(f"the transaction was aborted ({error})") from error
+        except BaseException:
+            self._producer = None
+            raise
+        self._crash_points.reach(Step.AFTER_COMMIT)
+
+    def _record(self, event: InstanceReceived, place: Place) -> _Record:
+        return _Record(
+            topic=place.topic,
+            partition=place.partition,
+            key=event.study_pseudonym.encode(),
+            value=self._codec.encode(place.topic, event),
+            headers={
+                "event-time": event.received_at.isoformat().encode(),
+                "traceparent": f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01".encode(),
+            },
+        )
+
+    def _produce(self, client: Producer, record: _Record) -> None:
+        client.produce(
+            record.topic,
+            record.value,
+            key=record.key,
+            partition=record.partition,
+            headers=record.headers,
+            on_delivery=self._delivered,
+        )
+
+    def _delivered(self, error: KafkaError | None, message: Message) -> None:
+        offset = message.offset()
+        if error is None and offset is not None and offset >= 0:
+            place = (str(message.topic()), int(message.partition() or 0))
+            self._ends[place] = max(self._ends.get(place, 0), offset + 1)
+
+    def _ready_producer(self) -> Producer:
+        """Give the producer; a new one fences whoever had the slot before, and ends what that one had begun."""
+        if self._producer is None:
+            client = producer(self._settings, self._transactional_id)
+            with translated(self._transactional_id):
+                client.init_transactions(CALL_SECONDS)
+            self._producer = client
+        return self._producer
+
+    def _place(self, event: InstanceReceived) -> Place:
+        topic = TOPIC_OF[event.lane]
+        partition = partition_of(event.study_pseudonym.encode(), self._partitions_of(topic))
+        return Place(topic=topic, partition=partition, end_offset=self._end(topic, partition))
+
+    def _end(self, topic: str, partition: int) -> int:
+        if (topic, partition) not in self._ends:
+            with translated(topic):
+                low_high = self._log().get_watermark_offsets(TopicPartition(topic, partition), timeout=CALL_SECONDS)
+            self._ends[topic, partition] = low_high[1]
+        return self._ends[topic, partition]
+
+    def _partitions_of(self, topic: str) -> int:
+        if topic not in self._partitions:
+            with translated(topic):
+                found = self._log().list_topics(topic, timeout=CALL_SECONDS).topics[topic].partitions
+            if not found:
+                raise KafkaDown(f"{topic} is not there: `radstream up` makes it")
+            self._partitions[topic] = len(found)
+        return self._partitions[topic]
+
+    def _log(self) -> Consumer:
+        if self._reader is None:
+            self._reader = reader(self._settings)
+        return self._reader
+
+    def _read_back(self, doubts: Sequence[Doubt]) -> set[UUID]:
+        """Say which events in doubt are in the log: read from where it ended before, to where it ends for certain.
+
+        The producer is made first: its `init_transactions` ends what our former self had begun. What other listeners
+        have open holds back the last stable offset, so we read until it has passed the end of this moment.
+        """
+        if not doubts:
+            return set()
+        self._producer = None
+        self._ready_producer()
+        starts: dict[tuple[str, int], int] = {}
+        for doubt in doubts:
+            place = (doubt.place.topic, doubt.place.partition)
+            starts[place] = min(starts.get(place, doubt.place.end_offset), doubt.place.end_offset)
+        wanted = {doubt.event_id for doubt in doubts}
+        return {found for place, start in starts.items() for found in self._events_from(place, start)} & wanted
+
+    def _events_from(self, place: tuple[str, int], start: int) -> set[UUID]:
+        topic, partition = place
+        log = self._log()
+        with translated(topic):
+            low, _ = log.get_watermark_offsets(TopicPartition(topic, partition), timeout=CALL_SECONDS)
+            end = self._end_of_everything(topic, partition)
+            log.assign([TopicPartition(topic, partition, min(max(start, low), end))])
+        found: set[UUID] = set()
+        deadline = time.monotonic() + _READ_BACK_SECONDS
+        try:
+            while time.monotonic() < deadline:
+                message = log.poll(_POLL_SECONDS)
+                if message is None:
+                    continue
+                error = message.error()
+                if error is None:
+                    with suppress(BadMessage):  # not of our writing, so not the one in doubt
+                        found.add(self._codec.decode(message.value()).event_id)
+                elif error.code() != _PARTITION_END:
+                    raise KafkaDown(f"{error.name()} while reading {topic} back")
+                if error is not None and (message.offset() or 0) >= end:
+                    return found
+        finally:
+            log.unassign()
+        raise KafkaDown(f"{topic}/{partition} could not be read back to offset {end} in {_READ_BACK_SECONDS:.0f} s")
+
+    def _end_of_everything(self, topic: str, partition: int) -> int:
+        """Give where the log ends now, open transactions included."""
+        client = reader(self._settings, isolation_level="read_uncommitted")
+        try:
+            return int(client.get_watermark_offsets(TopicPartition(topic, partition), timeout=CALL_SECONDS)[1])
+        finally:
+            client.close()

@@ -1,0 +1,281 @@
+"""What a C-STORE goes through from its command to its answer (promise 1)."""
+
+import re
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from dicom_listener import instruments
+from dicom_listener.command_set import StoreRequest
+from dicom_listener.crash_points import CrashPoints, Step
+from dicom_listener.forwarder import Forwarder, Ticket
+from dicom_listener.header import Header, header_of_file
+from dicom_listener.part10 import preamble_and_meta
+from dicom_listener.routes import Route, Sent, route
+from dicom_listener.statuses import ClassNotNegotiated, StoreStatus, status_of
+from radstream.logs import get_log
+from radstream.spool import Spool
+from radstream.spool_entry import Entry, Incoming, Note
+from schemas.errors import ClassMismatch, MalformedUid, RadStreamError, SpoolFull, UnparsableDataSet
+from schemas.identity import data_set_hasher
+from schemas.words import Lane
+
+if TYPE_CHECKING:
+    from pynetdicom.association import Association
+
+_LONGEST_UID = 64  # PS3.5 9.1
+_UID = re.compile(r"[0-9]+(\.[0-9]+)*", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What decides answers."""
+
+    policy: str  # published or spool
+    deadline_seconds: float
+    shed_percent: float
+    refuse_percent: float
+    routes: Sequence[Route]
+    lenient_syntaxes: frozenset[str] | None  # the standard ones; None: the others are not accepted anyway
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Who talks to us, trimmed."""
+
+    calling_ae: str
+    called_ae: str
+
+
+class Reception:
+    """Receives every association's objects. Thread-safe."""
+
+    def __init__(self, spool: Spool, forwarder: Forwarder, terms: Terms, crash_points: CrashPoints) -> None:
+        self.spool = spool
+        self.forwarder = forwarder
+        self.terms = terms
+        self.crash_points = crash_points
+        self._in_hand = 0
+        self._guard = threading.Condition()
+
+    def begin(self, assoc: "Association", request: StoreRequest, context: tuple[str, str]) -> "StoreReceipt":
+        """Receive an object; whatever is wrong is remembered for its answer, its bytes are read all the same."""
+        self._count(1)
+        sender = Sender(
+            calling_ae=str(assoc.requestor.ae_title).strip(),
+            called_ae=str(assoc.requestor.primitive.called_ae_title).strip() if assoc.requestor.primitive else "",
+        )
+        return StoreReceipt(self, sender, request, context)
+
+    def ended(self) -> None:
+        """Note that an object was answered or given up."""
+        self._count(-1)
+
+    def wait_idle(self, seconds: float) -> bool:
+        """Wait until no object is in hand; say whether that is so."""
+        with self._guard:
+            return self._guard.wait_for(lambda: self._in_hand == 0, seconds)
+
+    def closed(self, assoc: "Association", images: int) -> None:
+        """Write the one line of an association."""
+        end = "rejected" if assoc.is_rejected else "released" if assoc.is_released else "aborted"
+        instruments.ASSOCIATIONS.labels(end).inc()
+        get_log().info(
+            "association ended",
+            calling_ae=str(assoc.requestor.ae_title).strip(),
+            peer=str(assoc.requestor.address),
+            state=end,
+            images=images,
+        )
+
+    def admit(self, lane: Lane | None) -> None:
+        """Raise SpoolFull over the watermarks: over the first for routine images, over the second for all.
+
+        Over the first, forwarded files are removed at once; `lane` None asks about the second alone.
+        """
+        used = self.spool.used_percent()
+        if used <= self.terms.shed_percent:
+            return
+        if self.spool.kept:
+            self.forwarder.checkpoint()
+            used = self.spool.used_percent()
+        if used > self.terms.refuse_percent or (used > self.terms.shed_percent and lane is Lane.ROUTINE):
+            raise SpoolFull(f"the spool's file system is {used:.0f} % full; see RADSTREAM_SPOOL_SHED_PERCENT")
+
+    def _count(self, step: int) -> None:
+        with self._guard:
+            self._in_hand += step
+            self._guard.notify_all()
+
+
+class StoreReceipt:
+    """One object: its bytes go to the spool and through its hash, once, as they arrive."""
+
+    def __init__(self, reception: Reception, sender: Sender, request: StoreRequest, context: tuple[str, str]) -> None:
+        self._reception = reception
+        self._sender = sender
+        self._request = request
+        self._sop_class_uid, self._transfer_syntax_uid = context
+        self._began = time.monotonic()
+        self._hasher = data_set_hasher(self._transfer_syntax_uid)
+        self._incoming: Incoming | None = None
+        self._refused: RadStreamError | None = None
+        self._offset = 0
+        self._note: Note | None = None
+        try:
+            self._check_command()
+            reception.admit(None)
+            self._open()
+        except RadStreamError as error:
+            self._refuse(error)
+
+    def write(self, data: memoryview) -> None:
+        """Take bytes of the data set."""
+        if self._incoming is None:
+            return
+        self._hasher.update(data)
+        try:
+            self._incoming.write(data)
+        except SpoolFull as error:
+            self._refuse(error)
+
+    def discard(self) -> None:
+        """Leave nothing."""
+        if self._incoming is not None:
+            self._incoming.discard()
+            self._incoming = None
+        self._reception.ended()
+
+    def finish(self) -> int:
+        """Bring the object into the spool and on its way; give the status of the answer.
+
+        1. check its header and the watermarks
+        2. commit it to the spool: from here on it is never lost
+        3. hand it to the forwarder
+        4. policy published: wait until it is in the log, at most to the deadline
+        """
+        arrived = time.monotonic()
+        status, cause, ticket = StoreStatus.SUCCESS, None, None
+        try:
+            entry, header = self._commit(self._opened())
+            ticket = self._reception.forwarder.submit(entry, header)
+            self._await(ticket)
+        except RadStreamError as error:
+            status, cause = status_of(error), error.cause
+            instruments.REFUSALS.labels(error.cause).inc()
+        except Exception as error:  # noqa: BLE001 - the room's one loop: the sender gets a failure and keeps its image
+            status, cause = StoreStatus.PROCESSING_FAILURE, "internal"
+            instruments.REFUSALS.labels(cause).inc()
+            get_log().error("image failed", cause=cause, exc_info=error)
+        finally:
+            if status is not StoreStatus.SUCCESS and self._incoming is not None:
+                self._incoming.discard()
+            self._incoming = None
+            self._reception.ended()
+        self._report(status, cause, ticket, arrived)
+        return int(status)
+
+    def _check_command(self) -> None:
+        uid = self._request.sop_instance_uid
+        if len(uid) > _LONGEST_UID or not _UID.fullmatch(uid):
+            raise MalformedUid(f"a SOP Instance UID of {len(uid)} characters is none that PS3.5 9.1 allows")
+        if self._request.sop_class_uid != self._sop_class_uid:
+            raise ClassNotNegotiated("the command's SOP class is not its presentation context's")
+
+    def _open(self) -> None:
+        head = preamble_and_meta(self._request.sop_class_uid, self._request.sop_instance_uid, self._transfer_syntax_uid)
+        self._incoming = self._reception.spool.begin()
+        self._incoming.write(head)
+        self._offset = len(head)
+
+    def _refuse(self, error: RadStreamError) -> None:
+        self._refused = error
+        if self._incoming is not None:
+            self._incoming.discard()
+            self._incoming = None
+
+    def _opened(self) -> Incoming:
+        if self._refused is not None or self._incoming is None:
+            raise self._refused or SpoolFull("nothing was opened")
+        return self._incoming
+
+    def _commit(self, incoming: Incoming) -> tuple[Entry, Header]:
+        header = self._read_header(incoming)
+        sent = Sent(
+            called_ae=self._sender.called_ae,
+            calling_ae=self._sender.calling_ae,
+            priority=self._request.priority,
+            procedure_priority=(header.get("procedure_priority") or "").upper() or None,
+        )
+        lane, site = route(self._reception.terms.routes, sent)
+        self._reception.admit(lane)
+        self._note = Note(
+            sop_instance_uid=self._request.sop_instance_uid,
+            sop_class_uid=self._request.sop_class_uid,
+            transfer_syntax_uid=self._transfer_syntax_uid,
+            calling_ae=self._sender.calling_ae,
+            called_ae=self._sender.called_ae,
+            lane=lane,
+            site=site,
+            received_at=datetime.now(UTC),
+            sha256=self._hasher.hexdigest(),
+            size_bytes=incoming.size_bytes,
+            data_set_offset=self._offset,
+        )
+        self._reception.crash_points.reach(Step.BEFORE_FSYNC)
+        entry = self._reception.spool.commit(incoming, self._note)
+        self._reception.crash_points.reach(Step.AFTER_FSYNC)
+        return entry, header
+
+    def _read_header(self, incoming: Incoming) -> Header:
+        """Read the header and compare it with the command (PS3.4 B.2.3)."""
+        standard = self._reception.terms.lenient_syntaxes
+        try:
+            header = header_of_file(incoming.path, self._offset, self._transfer_syntax_uid)
+        except UnparsableDataSet:
+            if standard is None or self._transfer_syntax_uid in standard:
+                raise
+            return Header({})  # a syntax that nobody knows: stored as it came
+        except OSError as error:
+            raise SpoolFull(f"the image can't be read back (errno {error.errno})") from error
+        if (header.get("sop_instance_uid"), header.get("sop_class_uid")) != (
+            self._request.sop_instance_uid,
+            self._request.sop_class_uid,
+        ):
+            raise ClassMismatch("the data set's SOP class or instance is not the command's")
+        study = header.get("study_instance_uid") or ""
+        if len(study) > _LONGEST_UID or not _UID.fullmatch(study):
+            raise UnparsableDataSet("the data set has no valid Study Instance UID (0020,000D)")
+        return header
+
+    def _await(self, ticket: Ticket) -> None:
+        terms = self._reception.terms
+        if terms.policy == "published" and ticket.wait(terms.deadline_seconds):
+            self._reception.crash_points.reach(Step.BEFORE_ANSWER)
+            return
+        ticket.answered_at = datetime.now(UTC)
+        instruments.LATE.labels("policy" if terms.policy == "spool" else "deadline").inc()
+        self._reception.crash_points.reach(Step.BEFORE_ANSWER)
+
+    def _report(self, status: StoreStatus, cause: str | None, ticket: Ticket | None, arrived: float) -> None:
+        now = time.monotonic()
+        instruments.IMAGES.labels(f"0x{status:04X}").inc()
+        instruments.ACK.observe(now - arrived)
+        if self._note is not None:
+            instruments.BYTES.inc(self._note.size_bytes - self._offset)
+        get_log().info(
+            "image answered",
+            status=f"0x{status:04X}",
+            cause=cause,
+            calling_ae=self._sender.calling_ae,
+            event_id=str(ticket.event_id) if ticket and ticket.event_id else None,
+            lane=self._note.lane if self._note else None,
+            site=self._note.site if self._note else None,
+            bytes=self._note.size_bytes if self._note else None,
+            transfer_syntax_uid=self._transfer_syntax_uid,
+            receive_ms=round((arrived - self._began) * 1000, 1),
+            ack_ms=round((now - arrived) * 1000, 1),
+        )

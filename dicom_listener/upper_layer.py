@@ -1,0 +1,289 @@
+"""The data path of a C-STORE below pynetdicom's state machine (PS3.8 section 9).
+
+pynetdicom negotiates, releases and aborts, and serves every command but C-STORE. P-DATA of a C-STORE goes from the
+socket through one fixed buffer to whoever receives it: memory does not grow with the object, nothing is copied twice,
+and no length that a peer claims is believed before it is checked against what was negotiated.
+"""
+
+import select
+import socket
+import struct
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from pynetdicom.dul import DULServiceProvider
+from pynetdicom.pdu_primitives import P_DATA
+from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAssociationServer
+
+from dicom_listener.command_set import StoreRequest, store_request, store_response
+from radstream.logs import get_log
+from schemas.errors import UnparsableDataSet
+
+if TYPE_CHECKING:
+    from pynetdicom.association import Association
+
+BUFFER_BYTES = 128 * 1024
+#: How long an idle association sleeps in one select: answers of pynetdicom's own wait at most this.
+_IDLE_SECONDS = 0.01
+#: 128 contexts of 40 transfer syntaxes and a long user identity fit in.
+_LARGEST_ASSOCIATE_BYTES = 256 * 1024
+_LARGEST_COMMAND_BYTES = 16 * 1024
+_LARGEST_OTHER_DATA_SET_BYTES = 64 * 1024
+_RELEASE_BYTES = 4
+#: Connections that have not asked for an association yet count too, up to this factor.
+_CONNECTIONS_PER_ASSOCIATION = 2
+
+_P_DATA = 0x04
+_PDU = struct.Struct(">BBI")
+_PDV = struct.Struct(">IBB")
+_PDV_COUNTED = 2  # of the PDV's header, what its length counts
+_COMMAND, _LAST = 0x01, 0x02  # PS3.8 E.2
+_DATA_TRANSFER, _AWAITING_CLOSE = "Sta6", "Sta13"  # PS3.8 9.2.1
+
+#: PS3.8 table 9-11 and on: the lengths that we take of each PDU other than P-DATA (bytes).
+_LENGTHS = {
+    0x01: range(68, _LARGEST_ASSOCIATE_BYTES + 1),
+    0x02: range(68, _LARGEST_ASSOCIATE_BYTES + 1),
+    0x03: range(_RELEASE_BYTES, _RELEASE_BYTES + 1),
+    0x05: range(_RELEASE_BYTES, _RELEASE_BYTES + 1),
+    0x06: range(_RELEASE_BYTES, _RELEASE_BYTES + 1),
+    0x07: range(_RELEASE_BYTES, _RELEASE_BYTES + 1),
+}
+
+
+class Receipt(Protocol):
+    """One object that is arriving."""
+
+    def write(self, data: memoryview) -> None:
+        """Take bytes of the data set; never raises, remembers what went wrong for the answer."""
+
+    def finish(self) -> int:
+        """Give the status of the answer: the data set is complete."""
+
+    def discard(self) -> None:
+        """Leave nothing: the object will never be complete."""
+
+
+class Door(Protocol):
+    """Where objects and associations are received."""
+
+    def begin(self, assoc: "Association", request: StoreRequest, context: tuple[str, str]) -> Receipt:
+        """Receive an object whose data set follows; `context`: its abstract and transfer syntax. Never raises."""
+
+    def closed(self, assoc: "Association", images: int) -> None:
+        """Note that an association is over, in whatever way."""
+
+
+class NotUpperLayer(Exception):
+    """The bytes are no DICOM upper layer, or a length lies: the association is aborted."""
+
+
+class BufferedSocket(AssociationSocket):
+    """pynetdicom's socket with one fixed buffer in front."""
+
+    def __init__(self, assoc: "Association", client_socket: socket.socket) -> None:
+        super().__init__(assoc, client_socket=client_socket)
+        self._buffer = memoryview(bytearray(BUFFER_BYTES))
+        self._start = self._end = 0
+
+    @property
+    def ready(self) -> bool:
+        """Whether bytes can be read; waits a moment, so that an idle association costs little."""
+        if self._start < self._end:
+            return True
+        if self.socket is None or not self._is_connected:
+            return False
+        try:
+            return bool(select.select([self.socket], [], [], _IDLE_SECONDS)[0])
+        except (OSError, ValueError):
+            self.event_queue.put("Evt17")
+            return False
+
+    def recv(self, nr_bytes: int) -> bytearray:
+        """Read exactly `nr_bytes`; the caller has checked the number. Raises ConnectionError at the end."""
+        data = bytearray()
+        while len(data) < nr_bytes:
+            data += self.take(nr_bytes - len(data))
+        return data
+
+    def take(self, most: int) -> memoryview:
+        """Give 1 to `most` bytes, in place: they are overwritten by the next call. Raises ConnectionError."""
+        if self._start == self._end:
+            if self.socket is None:
+                raise ConnectionError("the socket is closed")
+            self._start, self._end = 0, self.socket.recv_into(self._buffer)
+            if not self._end:
+                raise ConnectionError("the peer closed the connection")
+        stop = min(self._end, self._start + most)
+        view = self._buffer[self._start : stop]
+        self._start = stop
+        return view
+
+
+class StoreDul(DULServiceProvider):
+    """pynetdicom's upper layer, with P-DATA read by us."""
+
+    def __init__(self, assoc: "Association", door: Door, maximum_pdu_bytes: int) -> None:
+        super().__init__(assoc)
+        self.daemon = True  # a peer that stalls must not hold up the end of the process
+        self._door = door
+        self._maximum_pdu_bytes = maximum_pdu_bytes
+        self._command = bytearray()
+        self._passing = 0  # bytes that the data set of another command may still have
+        self._store: tuple[StoreRequest, int, Receipt] | None = None
+        self._images = 0
+
+    def run_reactor(self) -> None:
+        """Run until the association is over; what had not arrived whole is discarded."""
+        try:
+            super().run_reactor()
+        finally:
+            self._discard()
+            self._door.closed(self.assoc, self._images)
+
+    @property
+    def _peer(self) -> BufferedSocket:
+        return cast("BufferedSocket", self.socket)
+
+    def _read_pdu_data(self) -> None:
+        """Read what came, in the state machine's words: Evt17 closed, Evt19 no upper layer (PS3.8 9.2.2)."""
+        try:
+            if self.state_machine.current_state == _AWAITING_CLOSE:
+                # What an aborted peer still sends is dropped; unread bytes would turn our close into a reset.
+                self._peer.take(BUFFER_BYTES)
+                return
+            self._read_while_storing()
+        except (OSError, ConnectionError):
+            self._discard()
+            self.event_queue.put("Evt17")
+        except (NotUpperLayer, UnparsableDataSet):
+            self._discard()
+            self.event_queue.put("Evt19")
+
+    def _read_while_storing(self) -> None:
+        """Read PDUs; return to the reactor when one is pynetdicom's or the peer pauses between objects."""
+        while True:
+            kind, _, length = _PDU.unpack(self._peer.recv(_PDU.size))
+            if kind != _P_DATA:
+                self._read_for_pynetdicom(kind, length)
+                return
+            if self.state_machine.current_state != _DATA_TRANSFER or length > self._maximum_pdu_bytes:
+                raise NotUpperLayer
+            self._read_p_data(length)
+            self._idle_timer.restart()
+            within = self._store is not None or self._command
+            if not within and (self._kill_thread or not self.to_provider_queue.empty() or not self._peer.ready):
+                return
+
+    def _read_for_pynetdicom(self, kind: int, length: int) -> None:
+        if length not in _LENGTHS.get(kind, ()):
+            raise NotUpperLayer
+        self._discard()
+        body = _PDU.pack(kind, 0, length) + self._peer.recv(length)
+        try:
+            pdu, event = self._decode_pdu(bytearray(body))
+        except Exception as error:
+            raise NotUpperLayer from error
+        self._recv_pdu.put(pdu)
+        self.event_queue.put(event)
+
+    def _read_p_data(self, length: int) -> None:
+        left = length
+        while left:
+            if left < _PDV.size:
+                raise NotUpperLayer
+            counted, context_id, control = _PDV.unpack(self._peer.recv(_PDV.size))
+            size = counted - _PDV_COUNTED
+            left -= _PDV.size + size
+            if size < 0 or left < 0:
+                raise NotUpperLayer
+            if control & _COMMAND:
+                self._read_command(context_id, size, last=bool(control & _LAST))
+            elif self._store is not None:
+                self._read_data_set(size, last=bool(control & _LAST))
+            else:
+                self._pass(context_id, control, size)
+
+    def _read_command(self, context_id: int, size: int, *, last: bool) -> None:
+        if self._store is not None or len(self._command) + size > _LARGEST_COMMAND_BYTES:
+            raise NotUpperLayer
+        self._command += self._peer.recv(size)
+        if not last:
+            return
+        command, self._command = bytes(self._command), bytearray()
+        request = store_request(command)
+        if request is None:
+            self._passing = _LARGEST_OTHER_DATA_SET_BYTES
+            self._hand_over(context_id, bytes((_COMMAND | _LAST,)) + command)
+            return
+        context = self.assoc._accepted_cx.get(context_id)  # noqa: SLF001 - there is no public look-up by id
+        if context is None:
+            raise NotUpperLayer
+        syntaxes = (str(context.abstract_syntax), str(context.transfer_syntax[0]))
+        self._store = request, context_id, self._door.begin(self.assoc, request, syntaxes)
+
+    def _read_data_set(self, size: int, *, last: bool) -> None:
+        assert self._store is not None  # noqa: S101 - for the type checker; the caller looked
+        request, context_id, receipt = self._store
+        while size:
+            data = self._peer.take(size)
+            receipt.write(data)
+            size -= len(data)
+        if last:
+            self._store = None
+            command = store_response(request, receipt.finish())
+            head = _PDU.pack(_P_DATA, 0, _PDV.size + len(command))
+            self._peer.send(head + _PDV.pack(len(command) + _PDV_COUNTED, context_id, _COMMAND | _LAST) + command)
+            self._images += 1
+
+    def _pass(self, context_id: int, control: int, size: int) -> None:
+        """Hand the data set of another command to pynetdicom, up to a limit."""
+        self._passing -= size
+        if self._passing < 0:
+            raise NotUpperLayer
+        self._hand_over(context_id, bytes((control,)) + self._peer.recv(size))
+
+    def _hand_over(self, context_id: int, value: bytes) -> None:
+        primitive = P_DATA()
+        # pynetdicom's annotation says tuple, its setter refuses one.
+        primitive.presentation_data_value_list = [[context_id, value]]  # type: ignore[list-item]
+        self.assoc.dimse.receive_primitive(primitive)
+
+    def _discard(self) -> None:
+        if self._store is not None:
+            self._store[2].discard()
+            self._store = None
+
+
+class StoreServer(ThreadedAssociationServer):
+    """pynetdicom's server, whose associations have our data path."""
+
+    request_queue_size = 128
+
+    def __init__(self, *positional: Any, door: Door, socket_timeout_seconds: float, **named: Any) -> None:
+        self.door = door
+        self.socket_timeout_seconds = socket_timeout_seconds
+        super().__init__(*positional, **{**named, "request_handler": _StoreRequestHandler})
+
+    def verify_request(self, _request: Any, _client_address: Any) -> bool:
+        """Close at once what is far over the limit; up to the limit's double the peer gets its A-ASSOCIATE-RJ."""
+        return len(self.active_associations) < self.ae.maximum_associations * _CONNECTIONS_PER_ASSOCIATION
+
+    def handle_error(self, _request: Any, _client_address: Any) -> None:
+        """Log what kept a connection from becoming an association; the others go on."""
+        get_log().warning("connection failed", exc_info=True)
+
+
+class _StoreRequestHandler(RequestHandler):
+    server: StoreServer
+
+    def _create_association(self) -> "Association":
+        """Make pynetdicom's association and put our upper layer and socket in."""
+        assoc = super()._create_association()
+        self.request.settimeout(self.server.socket_timeout_seconds)
+        self.request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        assoc.dul = StoreDul(assoc, self.server.door, self.ae.maximum_pdu_size)
+        # Timers belong to the upper layer: set them again on ours.
+        assoc.acse_timeout = self.ae.acse_timeout
+        assoc.network_timeout = self.ae.network_timeout
+        assoc.set_socket(BufferedSocket(assoc, self.request))
+        return assoc

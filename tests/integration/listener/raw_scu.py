@@ -1,0 +1,148 @@
+"""A C-STORE user on a bare socket, which may lie, stop half-way and speak nonsense (PS3.8 section 9)."""
+
+import socket
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Self
+
+from dicom_listener.command_set import StoreRequest
+
+CHEST = "1.2.840.10008.5.1.4.1.1.1.1"
+VERIFICATION = "1.2.840.10008.1.1"
+EXPLICIT = "1.2.840.10008.1.2.1"
+TIMEOUT_SECONDS = 30.0
+
+ACCEPT, REJECT, P_DATA, RELEASE_RQ, RELEASE_RP, ABORT = 2, 3, 4, 5, 6, 7
+LAST_COMMAND, LAST_DATA, MORE_DATA = 3, 2, 0
+
+
+@dataclass(frozen=True)
+class Pdu:
+    """A PDU as it came."""
+
+    kind: int
+    body: bytes
+
+
+class Closed(Exception):
+    """The listener closed the connection."""
+
+
+class RawScu:
+    """One connection. Use as a context manager."""
+
+    def __init__(self, port: int, calling_ae: str = "RAW", called_ae: str = "RADSTREAM") -> None:
+        self._socket = socket.create_connection(("127.0.0.1", port), TIMEOUT_SECONDS)
+        self._calling_ae, self._called_ae = calling_ae, called_ae
+        self._message_id = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
+
+    def associate(self, abstract: str = CHEST, *transfer: str) -> Pdu:
+        """Ask for an association with context 1; give the answer."""
+        syntaxes = b"".join(_item(0x40, uid.encode()) for uid in transfer or (EXPLICIT,))
+        context = _item(0x20, struct.pack(">BBBB", 1, 0, 0, 0) + _item(0x30, abstract.encode()) + syntaxes)
+        user = _item(0x50, _item(0x51, struct.pack(">I", 16384)) + _item(0x52, b"1.2.3.4"))
+        titles = self._called_ae.ljust(16).encode() + self._calling_ae.ljust(16).encode()
+        body = struct.pack(">HH", 1, 0) + titles + bytes(32) + _item(0x10, b"1.2.840.10008.3.1.1.1") + context + user
+        self.send(_pdu(1, body))
+        return self.receive()
+
+    def store(self, data: bytes, uid: str, sop_class: str = CHEST, priority: int = 0) -> int:
+        """Send an object; give the status of the answer."""
+        self.command(uid, sop_class, priority)
+        self.data(data)
+        return self.status()
+
+    def command(self, uid: str, sop_class: str = CHEST, priority: int = 0) -> None:
+        """Send a C-STORE's command set."""
+        self._message_id += 1
+        self.send(pdv(LAST_COMMAND, store_command(StoreRequest(self._message_id, sop_class, uid, priority))))
+
+    def data(self, data: bytes, *, last: bool = True, fragment: int = 16000) -> None:
+        """Send a data set in fragments; without `last` it stays incomplete."""
+        for at in range(0, max(1, len(data)), fragment):
+            end = at + fragment >= len(data)
+            self.send(pdv(LAST_DATA if last and end else MORE_DATA, data[at : at + fragment]))
+
+    def status(self) -> int:
+        """Receive the answer to a C-STORE; give its status."""
+        pdu = self.receive()
+        assert pdu.kind == P_DATA, f"a PDU of type {pdu.kind} came instead of an answer"
+        return dict(_elements(pdu.body[6:]))[0x0900]
+
+    def release(self) -> None:
+        """Release the association in order."""
+        self.send(_pdu(RELEASE_RQ, bytes(4)))
+        assert self.receive().kind == RELEASE_RP
+
+    def send(self, data: bytes) -> None:
+        """Send bytes as they are."""
+        self._socket.sendall(data)
+
+    def receive(self) -> Pdu:
+        """Receive one PDU; raise Closed."""
+        kind, _, length = struct.unpack(">BBI", self._exactly(6))
+        return Pdu(kind, self._exactly(length))
+
+    def _exactly(self, count: int) -> bytes:
+        data = b""
+        while len(data) < count:
+            try:
+                more = self._socket.recv(count - len(data))
+            except ConnectionResetError as error:
+                raise Closed from error
+            if not more:
+                raise Closed
+            data += more
+        return data
+
+
+def pdv(control: int, data: bytes, context: int = 1) -> bytes:
+    """Wrap bytes into a P-DATA-TF with one PDV."""
+    return _pdu(P_DATA, struct.pack(">IBB", len(data) + 2, context, control) + data)
+
+
+def store_command(request: StoreRequest) -> bytes:
+    """Write a C-STORE-RQ (PS3.7 table 9.3-1)."""
+    body = b"".join(
+        (
+            _element(0x0002, _even(request.sop_class_uid)),
+            _element(0x0100, struct.pack("<H", 1)),
+            _element(0x0110, struct.pack("<H", request.message_id)),
+            _element(0x0700, struct.pack("<H", request.priority)),
+            _element(0x0800, struct.pack("<H", 1)),
+            _element(0x1000, _even(request.sop_instance_uid)),
+        )
+    )
+    return _element(0, struct.pack("<I", len(body))) + body
+
+
+def _even(text: str) -> bytes:
+    data = text.encode()
+    return data + b"\0" * (len(data) % 2)
+
+
+def _element(element: int, value: bytes) -> bytes:
+    return struct.pack("<HHI", 0, element, len(value)) + value
+
+
+def _elements(command: bytes) -> Iterator[tuple[int, int]]:
+    at = 0
+    while at < len(command):
+        _, element, length = struct.unpack_from("<HHI", command, at)
+        yield element, int.from_bytes(command[at + 8 : at + 8 + length], "little")
+        at += 8 + length
+
+
+def _item(kind: int, body: bytes) -> bytes:
+    return struct.pack(">BBH", kind, 0, len(body)) + body
+
+
+def _pdu(kind: int, body: bytes) -> bytes:
+    return struct.pack(">BBI", kind, 0, len(body)) + body

@@ -1,0 +1,114 @@
+"""The listener is killed at each step: no acknowledged image is lost, no event stands in the log twice."""
+
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from dicom_listener.crash_points import Step
+from dicom_listener.statuses import StoreStatus
+from radstream.kafka import producer
+from schemas.topics import RECEIVED_ROUTINE, STUDY_PARTITIONS
+from tests.integration.listener.conftest import Listening
+from tests.integration.listener.films import film
+from tests.integration.listener.raw_scu import ACCEPT, Closed, RawScu
+from tests.running import until
+
+pytestmark = pytest.mark.stack
+
+
+@pytest.mark.parametrize("step", [step for step in Step if step is not Step.BEFORE_FSYNC])
+def test_an_image_that_was_durable_is_in_the_log_once(step: Step, listen: Callable[..., Listening]) -> None:
+    """Killed after the spool's fsync: the next start forwards the image; a resend adds nothing."""
+    listening = listen(RADSTREAM_DIE_AT=step)
+    killed = listening.service.pid
+    one = film()
+
+    with pytest.raises(Closed):
+        listening.send(one)
+    assert listening.service.wait_exit() < 0
+    listening.service.start()
+    listening.wait_empty()
+
+    assert listening.service.pid != killed
+    assert len(listening.events(one)) == 1
+    assert listening.send(one) == StoreStatus.SUCCESS
+    assert len(listening.events(one)) == 1
+    (row,) = listening.rows(one)
+    assert row["state"] == "acknowledged"
+
+
+def test_rubbish_in_the_log_does_not_hold_up_recovery(listen: Callable[..., Listening]) -> None:
+    """Reading the log back passes by what is no event: somebody else's bytes can't keep an image in the spool."""
+    listening = listen(RADSTREAM_DIE_AT=Step.AFTER_COMMIT)
+    one = film()
+
+    with pytest.raises(Closed):
+        listening.send(one)
+    listening.service.wait_exit()
+    writer = producer(listening.settings)
+    for partition in range(STUDY_PARTITIONS):
+        writer.produce(RECEIVED_ROUTINE, b"no record", partition=partition)
+    assert writer.flush(30) == 0
+    listening.service.start()
+    listening.wait_empty()
+
+    assert len(listening.events(one)) == 1
+
+
+def test_an_image_that_was_not_durable_is_gone_and_may_be_sent_again(listen: Callable[..., Listening]) -> None:
+    """Killed before the fsync: nothing was answered, nothing is left, the resend counts."""
+    listening = listen(RADSTREAM_DIE_AT=Step.BEFORE_FSYNC)
+    one = film()
+
+    with pytest.raises(Closed):
+        listening.send(one)
+    listening.service.wait_exit()
+    listening.service.start()
+
+    assert not listening.waiting()
+    assert not listening.events(one)
+    assert listening.send(one) == StoreStatus.SUCCESS
+    assert len(listening.events(one)) == 1
+
+
+def test_kill_9_in_the_middle_of_many(listen: Callable[..., Listening]) -> None:
+    """Four senders, killed under way: each acknowledged image is in the log once, and none twice."""
+    listening = listen()
+    killed = listening.service.pid
+    films = [film() for _ in range(200)]
+    acknowledged: list[str] = []
+    senders = [
+        threading.Thread(target=_send_all, args=(listening.port, films[part::4], acknowledged)) for part in range(4)
+    ]
+
+    for sender in senders:
+        sender.start()
+    until(lambda: len(acknowledged) >= 40, 60, "too slow")
+    listening.service.kill9()
+    for sender in senders:
+        sender.join()
+    assert 40 <= len(acknowledged) < len(films), "nothing was in flight"
+    listening.service.start()
+    listening.wait_empty()
+
+    assert listening.service.pid != killed
+    uids = [row["event_id"] for one in films for row in listening.rows(one)]
+    events = [str(event.event_id) for event in listening.events(*films)]
+    assert len(events) == len(set(events))
+    assert set(events) == set(map(str, uids))
+    assert len(events) >= len(acknowledged)
+    sent = {one.uid: one for one in films}
+    assert all(len(listening.rows(sent[uid])) == 1 for uid in acknowledged)
+
+
+def _send_all(port: int, films: list, acknowledged: list[str]) -> None:  # type: ignore[type-arg]
+    with RawScu(port) as scu:
+        assert scu.associate().kind == ACCEPT
+        for one in films:
+            try:
+                status = scu.store(one.data(), one.uid)
+            except (Closed, OSError):
+                return
+            assert status == StoreStatus.SUCCESS
+            acknowledged.append(one.uid)

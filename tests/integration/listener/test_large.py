@@ -1,0 +1,105 @@
+"""Objects of any size in bounded memory, and DCMTK as the sender."""
+
+import shutil
+import struct
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from pydicom import dcmread
+from pydicom.data import get_testdata_file
+
+from dicom_listener.statuses import StoreStatus
+from schemas.identity import data_set_hasher
+from tests.integration.listener.conftest import Listening
+from tests.integration.listener.films import film
+from tests.integration.listener.raw_scu import ACCEPT, EXPLICIT, LAST_DATA, MORE_DATA, RawScu, pdv
+from tests.running import until
+
+pytestmark = pytest.mark.stack
+
+MIB = 1024 * 1024
+GROWTH_LIMIT_MIB = 64
+OBJECT_MIB = 1024
+
+
+def _peak_mib(pid: int) -> float:
+    """Give the most memory that a process ever held."""
+    line = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) / 1024
+
+
+def test_memory_does_not_grow_with_the_object(listen: Callable[..., Listening], tmp_path: Path) -> None:
+    """1 GiB in one object: Success, the whole of it in the store, under 64 MiB of growth."""
+    if shutil.disk_usage(tmp_path).free < 8 * OBJECT_MIB * MIB:
+        pytest.fail(f"needs {8 * OBJECT_MIB} MiB of disk")
+    listening = listen(RADSTREAM_ACK_DEADLINE_SECONDS="120", RADSTREAM_SPOOL_CHECKPOINT_SECONDS="1")
+    listening.send(film())
+    before = _peak_mib(listening.service.pid)
+    one = film()
+    head = one.data(PixelData=b"")[:-12] + struct.pack("<HH2sHI", 0x7FE0, 0x0010, b"OW", 0, OBJECT_MIB * MIB)
+    hasher = data_set_hasher(EXPLICIT)
+    hasher.update(head)
+    chunk = bytes(range(256)) * 400  # 102,400 bytes
+
+    with RawScu(listening.port) as scu:
+        assert scu.associate().kind == ACCEPT
+        scu.command(one.uid)
+        scu.send(pdv(MORE_DATA, head))
+        left = OBJECT_MIB * MIB
+        while left:
+            part = chunk[: min(left, len(chunk))]
+            left -= len(part)
+            hasher.update(part)
+            scu.send(pdv(MORE_DATA if left else LAST_DATA, part))
+        assert scu.status() == StoreStatus.SUCCESS
+
+    grown = _peak_mib(listening.service.pid) - before
+    listening.wait_empty(120)
+    (event,) = listening.events(one)
+    assert grown < GROWTH_LIMIT_MIB, f"{grown:.0f} MiB"
+    assert event.sha256 == hasher.hexdigest()
+    assert event.size_bytes > OBJECT_MIB * MIB
+    until(lambda: not list(listening.spool.glob("*/*.dcm")), 60, "the spool keeps the object")
+    listening.lose_object(event)
+
+
+DCMSEND = ("dcmsend", "-v")
+#: pydicom's own test files that lie in its package, one a transfer syntax, and how DCMTK sends each as it is.
+FILES = {
+    "CT_small.dcm": DCMSEND,  # explicit VR little endian
+    "MR_small_implicit.dcm": ("storescu", "-v", "-xi"),
+    "MR_small_bigendian.dcm": ("storescu", "-v", "-xb"),
+    "MR_small_RLE.dcm": DCMSEND,
+    "SC_rgb_jpeg_dcmtk.dcm": DCMSEND,  # JPEG baseline
+    "JPEG-lossy.dcm": DCMSEND,  # JPEG extended
+    "MR_small_jpeg_ls_lossless.dcm": DCMSEND,
+    "JPEG2000.dcm": DCMSEND,
+    "image_dfl.dcm": DCMSEND,  # deflated
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_dcmtk_sends_what_it_has(name: str, shared_listening: Listening, tmp_path: Path) -> None:
+    """Each syntax is taken as it is: the sender converts nothing, nor do we."""
+    found = get_testdata_file(name, download=False)
+    if found is None:
+        pytest.fail(f"{name} is not in pydicom's package")
+    file = tmp_path / name
+    shutil.copy(str(found), file)
+    dataset = dcmread(file)
+
+    sent = subprocess.run(
+        [*FILES[name], "127.0.0.1", str(shared_listening.port), str(file)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert "Response (Success)" in sent.stderr + sent.stdout, sent.stderr
+    # Several of these files are one instance in several syntaxes: revisions of each other.
+    ids = {str(row["event_id"]) for row in shared_listening.rows_of_uid(str(dataset.SOPInstanceUID))}
+    events = [event for event in shared_listening.all_events() if str(event.event_id) in ids]
+    assert str(dataset.file_meta.TransferSyntaxUID) in {event.transfer_syntax_uid for event in events}
+    assert {event.modality for event in events} == {dataset.get("Modality") or None}

@@ -1,0 +1,38 @@
+"""What is supported of what a peer asks for."""
+
+from pynetdicom.presentation import PresentationContext, build_context
+
+from dicom_listener.contexts import STANDARD_SYNTAXES, supported
+
+CHEST, VERIFICATION, FIND = "1.2.840.10008.5.1.4.1.1.1.1", "1.2.840.10008.1.1", "1.2.840.10008.5.1.4.1.2.2.1"
+EXPLICIT, JPEG, PRIVATE = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.4.50", "1.2.826.0.1.3680043.8.498.77.1"
+
+
+def _offered(*contexts: PresentationContext, unknown: bool = False) -> dict[str, list[str]]:
+    return {
+        str(context.abstract_syntax): [str(uid) for uid in context.transfer_syntax]
+        for context in supported(contexts, unknown_syntaxes=unknown)
+    }
+
+
+def test_the_senders_order_is_ours() -> None:
+    """Over several contexts of one class, too."""
+    offered = _offered(build_context(CHEST, [JPEG, EXPLICIT]), build_context(CHEST, [EXPLICIT]))
+
+    assert offered[CHEST] == [JPEG, EXPLICIT]
+
+
+def test_unknown_syntaxes_need_the_setting() -> None:
+    """Else a class stays known, and its context is refused for the syntax."""
+    assert PRIVATE not in _offered(build_context(CHEST, [PRIVATE]))[CHEST]
+    assert _offered(build_context(CHEST, [PRIVATE]), unknown=True)[CHEST] == [PRIVATE]
+
+
+def test_other_services_are_not_supported() -> None:
+    """C-FIND is refused by its class; C-ECHO is always there."""
+    assert set(_offered(build_context(FIND, [EXPLICIT]))) == {VERIFICATION}
+
+
+def test_every_standard_syntax_is_taken() -> None:
+    """The compressed ones that imaging can decode among them."""
+    assert {JPEG, EXPLICIT, "1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.201"} <= STANDARD_SYNTAXES
