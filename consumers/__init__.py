@@ -1,0 +1,1 @@
+"""Stage 2: the consumer runtime, the inference groups and the sinks."""

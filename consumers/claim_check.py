@@ -1,0 +1,49 @@
+"""Fetch: from an event to the bytes it stands for, and proof that they are those."""
+
+import struct
+
+from radstream.objects import Objects
+from schemas.errors import NotEvaluable, ObjectCorrupt
+from schemas.identity import data_set_hasher
+from schemas.instance_received import InstanceReceived
+from schemas.words import Reason
+
+#: A larger object is no radiograph (bytes): fetching it would hurt the images beside it.
+MAX_OBJECT_BYTES = 512 * 1024 * 1024
+
+#: PS3.10 7.1: 128 bytes of preamble, "DICM", then (0002,0000) UL: the length of what follows of group 0002.
+_META_AT = 132
+_GROUP_LENGTH = struct.Struct("<HH2sHI")
+_GROUP_LENGTH_HEAD = (0x0002, 0x0000, b"UL", 4)
+
+
+def fetch(objects: Objects, event: InstanceReceived) -> bytes:
+    """Read an event's object; raises ObjectMissing, ObjectCorrupt, ObjectStoreDown, NotEvaluable when it is too large.
+
+    The size and the hash are checked: what a model sees is what the sender sent.
+    """
+    if event.size_bytes > MAX_OBJECT_BYTES:
+        raise NotEvaluable(Reason.UNSUPPORTED_PIXELS, f"{event.size_bytes} bytes")
+    found = objects.get(event.object_key)
+    if len(found) != event.size_bytes:
+        raise ObjectCorrupt(f"{event.object_key} has {len(found)} bytes, the event says {event.size_bytes}")
+    hasher = data_set_hasher(event.transfer_syntax_uid)
+    hasher.update(memoryview(found)[data_set_at(found) :])
+    if hasher.hexdigest() != event.sha256:
+        raise ObjectCorrupt(f"{event.object_key} has another hash than the event")
+    return found
+
+
+def data_set_at(part10: bytes) -> int:
+    """Give the offset of the data set behind preamble and file meta; raises ObjectCorrupt.
+
+    >>> data_set_at(bytes(128) + b"DICM" + bytes.fromhex("02000000554c04000a000000") + bytes(10))
+    154
+    """
+    behind = _META_AT + _GROUP_LENGTH.size
+    if len(part10) < behind or part10[128:_META_AT] != b"DICM":
+        raise ObjectCorrupt(f"{len(part10)} bytes are no Part 10 file")
+    *head, length = _GROUP_LENGTH.unpack_from(part10, _META_AT)
+    if tuple(head) != _GROUP_LENGTH_HEAD or behind + length > len(part10):
+        raise ObjectCorrupt("the file meta does not begin with its length")
+    return int(behind + length)

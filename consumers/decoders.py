@@ -1,0 +1,174 @@
+"""Fetch and decode, STAT first: a few threads, each with a decoder process of its own.
+
+A process that dies or takes too long takes one image with it, and is replaced.
+"""
+
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+
+from prometheus_client import Gauge
+
+from consumers.claim_check import fetch
+from consumers.decoder_frames import READY, Decoded, answered, ask
+from consumers.imaging.preprocess import InputSpec
+from consumers.lanes import LaneQueue
+from radstream.logs import get_log
+from radstream.objects import Objects
+from radstream.settings import process_environment
+from schemas.errors import NotEvaluable, RadStreamError
+from schemas.instance_received import InstanceReceived
+from schemas.words import Reason
+
+BUSY = Gauge("radstream_decoders_busy", "Images that are in a stage at this moment", ["stage"])
+
+_START_SECONDS = 60.0
+_FRAME_SECONDS = 10
+_STOP_SECONDS = 2.0
+#: Each decoder is one thread of work: the pool is the parallelism.
+_ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "OPENCV_FOR_THREADS_NUM": "1"}
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """An image out of the pool, and how long its two stages took (milliseconds)."""
+
+    image: Decoded | NotEvaluable
+    fetch_ms: float
+    decode_ms: float
+
+
+class DecoderProcess:
+    """One decoder and the link to it. One thread uses it."""
+
+    def __init__(self) -> None:
+        ours, theirs = socket.socketpair()
+        # A process that stands still must not hold this thread in the middle of a frame.
+        for direction in (socket.SO_SNDTIMEO, socket.SO_RCVTIMEO):
+            ours.setsockopt(socket.SOL_SOCKET, direction, struct.pack("ll", _FRAME_SECONDS, 0))
+        with theirs:
+            # An exec'd process of its own: a fork would copy Kafka's threads in an unknown state.
+            self._process = subprocess.Popen(  # noqa: S603 - our own module, by the interpreter that runs us
+                [sys.executable, "-m", "consumers.decoder_process", str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                env=process_environment() | _ONE_THREAD,
+                stdin=subprocess.DEVNULL,
+            )
+        self._link: Connection[bytes, bytes] = Connection(ours.detach())
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self._process.pid
+
+    def wait_ready(self) -> bool:
+        """Wait until it has loaded its libraries; say whether it did."""
+        try:
+            return self._link.poll(_START_SECONDS) and self._link.recv_bytes() == READY
+        except (EOFError, OSError):
+            return False
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process runs and owes no answer."""
+        return self._process.poll() is None and not self._link.poll(0)
+
+    def decode(self, part10: bytes, spec: InputSpec, timeout_s: float) -> Decoded:
+        """Decode one image; raises NotEvaluable with its reason, `decoder_crashed` when the process died or hangs."""
+        try:
+            ask(self._link, part10, spec)
+            if not self._link.poll(timeout_s):
+                raise NotEvaluable(Reason.DECODER_CRASHED, f"no answer in {timeout_s} s")
+            return answered(self._link, spec)
+        except (EOFError, OSError, ValueError, KeyError) as error:
+            raise NotEvaluable(Reason.DECODER_CRASHED, f"exit status {self._process.poll()}") from error
+
+    def end(self) -> None:
+        """End the process, whatever it does."""
+        self._link.close()
+        self._process.kill()
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(_STOP_SECONDS)
+
+
+class Decoders:
+    """The pool. `submit` from any thread."""
+
+    def __init__(self, objects: Objects, spec: InputSpec, workers: int, timeout_s: float) -> None:
+        self._objects = objects
+        self._spec = spec
+        self._timeout_s = timeout_s
+        self._queue: LaneQueue[tuple[InstanceReceived, Future[Fetched]]] = LaneQueue()
+        self._ready = threading.Semaphore(0)
+        self._workers = workers
+        self._threads = [threading.Thread(target=self._work, name=f"decoder-{n}", daemon=True) for n in range(workers)]
+        for thread in self._threads:
+            thread.start()
+
+    def wait_ready(self) -> None:
+        """Wait until every decoder has loaded its libraries."""
+        for _ in range(self._workers):
+            self._ready.acquire()
+
+    def submit(self, event: InstanceReceived) -> Future[Fetched]:
+        """Queue an image. The future raises what `fetch` raises; a reason of the decoder's is a value."""
+        future: Future[Fetched] = Future()
+        self._queue.put(event.lane, (event, future))
+        return future
+
+    def close(self) -> None:
+        """Let the threads end after the image that they hold, and their processes with them."""
+        self._queue.close()
+        deadline = time.monotonic() + _STOP_SECONDS
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+
+    def _work(self) -> None:
+        decoder = DecoderProcess()
+        decoder.wait_ready()
+        self._ready.release()
+        try:
+            while (job := self._queue.take()) is not None:
+                event, future = job
+                if not decoder.alive:
+                    decoder = _replaced(decoder)
+                if self._settle(decoder, event, future):
+                    decoder = _replaced(decoder)
+        finally:
+            decoder.end()
+
+    def _settle(self, decoder: DecoderProcess, event: InstanceReceived, future: Future[Fetched]) -> bool:
+        """Give the future its outcome; say whether the decoder must be replaced."""
+        begun = time.perf_counter()
+        try:
+            with BUSY.labels("fetch").track_inprogress():
+                part10 = fetch(self._objects, event)
+        # A future carries any error to the loop, which judges it; this thread must live on.
+        except (RadStreamError, MemoryError, OSError) as error:
+            future.set_exception(error)
+            return False
+        fetched = time.perf_counter()
+        outcome: Decoded | NotEvaluable
+        try:
+            with BUSY.labels("decode").track_inprogress():
+                outcome = decoder.decode(part10, self._spec, self._timeout_s)
+        except NotEvaluable as error:
+            outcome = error
+        done = time.perf_counter()
+        future.set_result(Fetched(outcome, 1000 * (fetched - begun), 1000 * (done - fetched)))
+        return isinstance(outcome, NotEvaluable) and outcome.reason is Reason.DECODER_CRASHED
+
+
+def _replaced(decoder: DecoderProcess) -> DecoderProcess:
+    get_log().warning("decoder replaced", worker=decoder.pid)
+    decoder.end()
+    fresh = DecoderProcess()
+    fresh.wait_ready()
+    return fresh

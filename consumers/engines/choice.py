@@ -1,0 +1,85 @@
+"""Which engine serves: the one that the setting names, else the fastest that is installed."""
+
+from collections.abc import Callable, Iterator, Mapping
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+
+from consumers.engines.engine import AGREEMENT, Engine
+from consumers.imaging.inputs import normalise, self_test_image
+from consumers.packages import ModelPackage
+from schemas.errors import ModelRefused, SettingInvalid
+
+#: Where the kernel shows an NVIDIA device: asking torch would cost a second and 900 MB where there is none.
+CUDA_DEVICE = Path("/dev/nvidia0")
+
+#: Engine to the module that must be installed, and to its class.
+ENGINES: Mapping[str, tuple[str, str, str]] = {
+    "onnxruntime": ("onnxruntime", "consumers.engines.onnxruntime_engine", "OnnxRuntimeEngine"),
+    "openvino": ("openvino", "consumers.engines.openvino_engine", "OpenVinoEngine"),
+    "torch": ("torch", "consumers.engines.torch_engine", "TorchEngine"),
+}
+#: Measured on one CPU thread with the shipped model; see benchmarks/decode.py.
+CPU_ORDER = ("onnxruntime", "openvino", "torch")
+
+
+def open_engine(package: ModelPackage, wanted: str | None, threads: int = 1) -> Engine:
+    """Load a package into an engine and test it; raises ModelRefused, or SettingInvalid for an engine that is absent.
+
+    The test runs one image whose logits the manifest gives: a graph that loads and answers wrongly is refused too.
+    """
+    name = choose(wanted)
+    _, module, class_name = ENGINES[name]
+    try:
+        engine = cast("Engine", getattr(import_module(module), class_name)(package, threads))
+    except ModelRefused:
+        raise
+    # Each library has its own errors for a graph that it can't load; all mean that this package is not served.
+    except Exception as error:
+        raise ModelRefused(f"{name} can't load {_title(package)}: {type(error).__name__}: {error}") from error
+    check_self_test(engine, package)
+    return engine
+
+
+def choose(wanted: str | None, installed: Callable[[str], bool] | None = None, cuda: Path = CUDA_DEVICE) -> str:
+    """Name the engine: the wanted one, else torch on a GPU, else the fastest on a CPU; raises SettingInvalid.
+
+    >>> choose(None, installed=lambda module: module == "openvino", cuda=Path("/nowhere"))
+    'openvino'
+    """
+    is_installed = installed or _is_installed
+    if wanted is not None:
+        if wanted not in ENGINES or not is_installed(ENGINES[wanted][0]):
+            there = ", ".join(_present(is_installed)) or "none"
+            raise SettingInvalid(f"RADSTREAM_ENGINE={wanted} is not installed here; installed: {there}")
+        return wanted
+    order = ("torch", *CPU_ORDER) if cuda.exists() else CPU_ORDER
+    for name in order:
+        if is_installed(ENGINES[name][0]):
+            return name
+    raise SettingInvalid("no engine is installed; install the extra inference-cpu or inference-gpu")
+
+
+def check_self_test(engine: Engine, package: ModelPackage) -> None:
+    """Raise ModelRefused when the engine's answer to the test image is not the manifest's."""
+    spec = package.manifest.input
+    answer = engine.infer(normalise(self_test_image(spec), spec)[None])
+    expected = np.array([package.manifest.self_test_logits])
+    difference = float(np.abs(answer.logits - expected).max()) if answer.logits.shape == expected.shape else np.inf
+    if not difference <= AGREEMENT:
+        raise ModelRefused(f"{engine.name} answers {difference:.3g} beside the self-test of {_title(package)}")
+
+
+def _title(package: ModelPackage) -> str:
+    return f"{package.manifest.name} {package.manifest.version}"
+
+
+def _is_installed(module: str) -> bool:
+    return find_spec(module) is not None
+
+
+def _present(is_installed: Callable[[str], bool]) -> Iterator[str]:
+    return (name for name, (module, _, _) in ENGINES.items() if is_installed(module))

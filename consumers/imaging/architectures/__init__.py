@@ -1,0 +1,1 @@
+"""The networks, one architecture a file. Each imports torch, so `networks` imports them only when one is built."""

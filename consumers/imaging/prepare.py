@@ -1,0 +1,64 @@
+"""The one entry of this room: a DICOM object in, what a network reads out. Runs in a worker process."""
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.config import disable_value_validation
+
+from consumers.imaging.acquisition import acquired_at, acquisition
+from consumers.imaging.codestreams import undecodable
+from consumers.imaging.decode import check_pixels, check_syntax, decode
+from consumers.imaging.part10 import read_part10, transfer_syntax_of
+from consumers.imaging.preprocess import InputSpec, normalise, resize
+from consumers.imaging.scope import check_scope
+from consumers.imaging.statistics import image_statistics
+from consumers.imaging.windowing import to_grey
+from schemas.errors import NotEvaluable
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """An image that is ready for a network, with the numbers that its result carries. Picklable."""
+
+    tensor: NDArray[np.float32]  # [3, H, W], normalised
+    statistics: Mapping[str, float]  # InferenceCompleted.image_statistics
+    acquisition: Mapping[str, float]  # InferenceCompleted.acquisition
+    needs_review: bool  # tags that tell the scope were missing
+    acquired_at: float | None = None  # by the modality's clock (Unix seconds); None where that can't be told
+
+
+def prepare(part10: bytes | memoryview, spec: InputSpec) -> Prepared:
+    """Turn a Part 10 file into a network's input; raises NotEvaluable, whose `reason` the result carries.
+
+    1. transfer syntax: without a decoder the rest can't be read
+    2. scope by tags: cheap, and most telling to a person
+    3. pixels: their form, then the decoder
+    4. grey levels, size, statistics
+
+    Picklable in and out, and nothing is kept between calls. A decoder may still crash the process on hostile bytes:
+    that is why it runs in a worker. Never raises anything else for bad input. One thread a process: pydicom's and
+    Python's warnings are silenced for the process while it runs.
+    """
+    # pydicom's warnings quote values, which may be a patient's, and damaged ones are no news here.
+    with disable_value_validation(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return _prepare(part10, spec)
+
+
+def _prepare(part10: bytes | memoryview, spec: InputSpec) -> Prepared:
+    check_syntax(transfer_syntax_of(part10)[0])
+    parsed = read_part10(part10)
+    try:
+        needs_review = check_scope(parsed.dataset)
+        check_pixels(parsed)
+        numbers, taken_at = acquisition(parsed.dataset), acquired_at(parsed.dataset)
+        grey = resize(to_grey(decode(parsed), parsed.dataset), spec)
+    except NotEvaluable:
+        raise
+    # pydicom converts values lazily, so any access to a damaged element may raise whatever its value leads to.
+    except Exception as error:
+        raise undecodable(f"data set can't be read ({type(error).__name__})") from error
+    return Prepared(normalise(grey, spec), image_statistics(grey), numbers, needs_review, taken_at)

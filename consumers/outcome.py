@@ -1,0 +1,100 @@
+"""From an event and what a model saw to the one result (promises 3 and 6). Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from consumers.decoder_frames import Decoded
+from consumers.engines.decision import Operating, decide
+from schemas.errors import NotEvaluable
+from schemas.identity import result_id
+from schemas.inference_completed import InferenceCompleted
+from schemas.instance_received import InstanceReceived
+from schemas.words import Outcome, Reason, Role
+
+#: How many numbers of the model's inner view a result carries at most.
+PROJECTION = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answering:
+    """Which model answers, and in which part of which deployment."""
+
+    model: str
+    version: str
+    operating: Operating
+    deployment_revision: int = 0  # before any deployment was recorded
+    role: Role = Role.CHAMPION
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What a result is made for: the event, which revision of the result, and the time spent so far."""
+
+    event: InstanceReceived
+    revision: int
+    completed_at: datetime  # UTC
+    stage_ms: Mapping[str, float]
+
+
+def evaluated(
+    asked: Asked, by: Answering, image: Decoded, answer: tuple[NDArray[np.float32], NDArray[np.float32]]
+) -> InferenceCompleted:
+    """Make the result of an image that the model looked at; `answer` is its logits [classes] and projection.
+
+    Raises NotEvaluable (internal) for an answer that is no number: it would pass for the negative class.
+    """
+    logits, projection = answer
+    if not np.isfinite(logits).all():
+        raise NotEvaluable(Reason.INTERNAL, f"{by.model} {by.version} gave logits that are no numbers")
+    decision = decide(logits, by.operating)
+    return _result(
+        asked,
+        by,
+        outcome=Outcome.EVALUATED,
+        probabilities=decision.probabilities,
+        finding=decision.finding,
+        threshold=by.operating.threshold,
+        needs_review=image.needs_review,
+        image_statistics=image.statistics,
+        projection=[float(number) for number in projection[:PROJECTION]],
+        acquisition=image.acquisition,
+        clock_skew_seconds=clock_skew_seconds(asked.event, image),
+    )
+
+
+def clock_skew_seconds(event: InstanceReceived, image: Decoded) -> float | None:
+    """Give receipt minus the modality's own acquisition time; None where that can't be told."""
+    return None if image.acquired_at is None else event.received_at.timestamp() - image.acquired_at
+
+
+def not_evaluated(asked: Asked, by: Answering, reason: Reason) -> InferenceCompleted:
+    """Make the result of an image that the model did not look at: nobody may rely on it, so a person looks."""
+    return _result(asked, by, outcome=Outcome.NOT_EVALUATED, needs_review=True, reason=reason)
+
+
+def _result(asked: Asked, by: Answering, **differing: object) -> InferenceCompleted:
+    event = asked.event
+    return InferenceCompleted(
+        result_id=result_id(event.event_id, by.model, by.version, by.role),
+        result_revision=asked.revision,
+        model=by.model,
+        model_version=by.version,
+        deployment_revision=by.deployment_revision,
+        role=by.role,
+        completed_at=asked.completed_at,
+        stage_ms=asked.stage_ms,
+        **{name: getattr(event, name) for name in COPIED},
+        **differing,  # type: ignore[arg-type] # each name and value stands in the two callers above
+    )
+
+
+#: What a result takes over from its event, name for name.
+COPIED = (
+    "event_id", "object_key", "sha256", "transfer_syntax_uid", "study_pseudonym", "instance_pseudonym", "lane", "site",
+    "received_at", "identity_changed", "calling_ae", "modality", "manufacturer", "model_name", "station_hash",
+    "view_position", "sex", "age_band",
+)  # fmt: skip

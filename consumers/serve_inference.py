@@ -1,0 +1,95 @@
+"""`python -m consumers inference`: both lanes in one process, around one engine and one pool of decoders."""
+
+from functools import partial
+
+from consumers.breaker import PostgresBreakers
+from consumers.dead_letters import DeadLetters
+from consumers.decoders import Decoders
+from consumers.engines.choice import open_engine
+from consumers.handler import LoopLimits, Surroundings
+from consumers.inference import InferenceGroup, Model
+from consumers.instruments import Instruments
+from consumers.lanes import Gate
+from consumers.loop import Loop
+from consumers.outcome import Answering
+from consumers.packages import load_package
+from consumers.publish import InTransaction
+from consumers.starting import frugal_memory, patiently, together
+from radstream.kafka_broker import KafkaBroker
+from radstream.logs import get_log
+from radstream.objects import s3_objects
+from radstream.registry import RegistryIds
+from radstream.service import Health, Stop
+from radstream.settings import Settings
+from radstream.vault import Vault
+from schemas.codec import Codec
+from schemas.topics import COMPLETED, DEAD_LETTERED, RECEIVED_ROUTINE, RECEIVED_STAT
+from schemas.words import Lane
+
+TOPIC_OF = {Lane.STAT: RECEIVED_STAT, Lane.ROUTINE: RECEIVED_ROUTINE}
+
+
+def group_name(model: str, lane: Lane) -> str:
+    """Name a lane's group.
+
+    >>> group_name("chest-pneumonia", Lane.STAT)
+    'inference.chest-pneumonia.stat'
+    """
+    return f"inference.{model}.{lane}"
+
+
+def serve(settings: Settings, health: Health, stop: Stop) -> None:
+    """Run both lanes until asked to stop; raises what ends the process (Fenced, OffsetUnknown, ModelRefused).
+
+    1. load the model and start the decoders: nothing is taken from the log before both can work
+    2. wait for the schemas: a service never registers them
+    3. run a loop for each lane, in a thread of its own; the first that fails ends both
+    """
+    vault = Vault(settings.require_vault_key())
+    package = load_package(settings.model_dir)
+    answering = Answering(
+        model=package.manifest.name, version=package.manifest.version, operating=package.manifest.operating
+    )
+    decoders = Decoders(
+        s3_objects(settings), package.manifest.input, settings.decode_workers, settings.decode_timeout_seconds
+    )
+    try:
+        model = Model(answering=answering, engine=open_engine(package, settings.engine), door=Gate())
+        frugal_memory()
+        decoders.wait_ready()
+        ids = RegistryIds(settings.schema_registry_url)
+        patiently(lambda: [ids.id_of(topic) for topic in (COMPLETED, DEAD_LETTERED)], "schemas", health, stop)
+        get_log().info("model loaded", model=answering.model, model_version=answering.version, engine=model.engine.name)
+        around = Surroundings(
+            broker=KafkaBroker(settings),
+            breakers=PostgresBreakers(settings),
+            instruments=Instruments(),
+            health=health,
+            limits=LoopLimits(
+                window=2 * settings.batch_images,
+                batch=settings.batch_images,
+                dead_letters=settings.breaker_dead_letters,
+            ),
+        )
+
+        def lane_loop(lane: Lane) -> None:
+            group = group_name(answering.model, lane)
+            handler = InferenceGroup(
+                name=group,
+                lane=lane,
+                model=model,
+                pool=decoders,
+                codec=Codec(ids),
+                letters=DeadLetters(group, Codec(ids), vault),
+                instruments=around.instruments,
+                clock=around.clock,
+            )
+            slot = f"{group}.{settings.inference_slot}"
+            writer = patiently(lambda: around.broker.transactional_writer(slot), group, health, stop)
+            if writer is not None:
+                Loop(group, [TOPIC_OF[lane]], handler, InTransaction(writer), around).run(stop)
+
+        health.ready()
+        together([partial(lane_loop, lane) for lane in Lane], stop, around.pulse)
+    finally:
+        decoders.close()

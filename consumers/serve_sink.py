@@ -1,0 +1,49 @@
+"""`python -m consumers sink`: results into PostgreSQL and Redis."""
+
+from functools import partial
+
+from consumers.breaker import PostgresBreakers
+from consumers.dead_letters import DeadLetters
+from consumers.handler import LoopLimits, Surroundings
+from consumers.instruments import Instruments
+from consumers.loop import Loop
+from consumers.publish import AtLeastOnce
+from consumers.result_table import ResultTable
+from consumers.sink import GROUP, PostgresSink
+from consumers.starting import patiently, together
+from radstream.kafka_broker import KafkaBroker
+from radstream.recent import Recent
+from radstream.registry import RegistryIds
+from radstream.service import Health, Stop
+from radstream.settings import Settings
+from radstream.vault import Vault
+from schemas.codec import Codec
+from schemas.topics import COMPLETED, DEAD_LETTERED
+
+#: Rows of one database transaction at most (count).
+BATCH_ROWS = 200
+
+
+def serve(settings: Settings, health: Health, stop: Stop) -> None:
+    """Run the group until asked to stop; raises what ends the process (OffsetUnknown)."""
+    vault = Vault(settings.require_vault_key())
+    ids = RegistryIds(settings.schema_registry_url)
+    patiently(partial(ids.id_of, DEAD_LETTERED), "schemas", health, stop)
+    broker = KafkaBroker(settings)
+    table = ResultTable(settings)
+    handler = PostgresSink(
+        table=table, shelf=Recent(settings), codec=Codec(ids), letters=DeadLetters(GROUP, Codec(ids), vault)
+    )
+    around = Surroundings(
+        broker=broker,
+        breakers=PostgresBreakers(settings),
+        instruments=Instruments(),
+        health=health,
+        limits=LoopLimits(window=2 * BATCH_ROWS, batch=BATCH_ROWS, dead_letters=settings.breaker_dead_letters),
+    )
+    loop = Loop(GROUP, [COMPLETED], handler, AtLeastOnce(broker.writer()), around)
+    health.ready()
+    try:
+        together([partial(loop.run, stop)], stop, around.pulse)
+    finally:
+        table.close()

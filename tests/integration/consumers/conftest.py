@@ -1,0 +1,71 @@
+"""Images into the log by hand, and what the groups made of them."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import TypeVar
+from uuid import UUID
+
+import pytest
+
+from radstream.kafka import last_stable_offsets, reader
+from radstream.settings import Settings
+from radstream.topic_reader import read_to_end
+from schemas.errors import BadMessage
+from schemas.inference_completed import InferenceCompleted
+from schemas.message_dead_lettered import MessageDeadLettered
+from schemas.topics import COMPLETED, DEAD_LETTERED, STUDY_PARTITIONS
+from tests.publishing import Sender
+from tests.running import until
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What became visible to readers of committed records since the test began."""
+
+    settings: Settings
+    sender: Sender
+    start: dict[str, dict[int, int]]
+
+    def results(self, events: Collection[UUID]) -> list[InferenceCompleted]:
+        """Give the results of events, as often as they stand in the log."""
+        return [one for one in self._read(COMPLETED, InferenceCompleted) if one.event_id in events]
+
+    def letters(self, events: Collection[UUID | None]) -> list[MessageDeadLettered]:
+        """Give the dead letters of events; None is that of messages that name no event."""
+        return [one for one in self._read(DEAD_LETTERED, MessageDeadLettered) if one.event_id in events]
+
+    def wait(self, events: Collection[UUID], count: int | None = None, seconds: float = 60) -> list[InferenceCompleted]:
+        """Wait until `count` events (else all) have a result, and give the results."""
+        wanted = len(set(events)) if count is None else count
+        until(
+            lambda: len({one.event_id for one in self.results(events)}) >= wanted,
+            seconds,
+            f"fewer than {wanted} results",
+        )
+        return self.results(events)
+
+    def _read(self, topic: str, kind: type[T]) -> list[T]:
+        found = []
+        for message in read_to_end(self.settings, topic, self.start[topic]):
+            try:
+                found.append(self.sender.codec.decode(message.value))
+            except BadMessage:
+                continue  # another test's rubbish
+        return [one for one in found if isinstance(one, kind)]
+
+
+@pytest.fixture
+def sender(stack: Settings) -> Sender:
+    """Give the listener's part."""
+    return Sender(stack)
+
+
+@pytest.fixture
+def made(stack: Settings, sender: Sender) -> Made:
+    """Remember where the log ended when the test began."""
+    client = reader(stack)
+    start = {topic: last_stable_offsets(client, topic, STUDY_PARTITIONS) for topic in (COMPLETED, DEAD_LETTERED)}
+    client.close()
+    return Made(stack, sender, start)

@@ -1,0 +1,42 @@
+"""Films for these tests: phantoms that no other test has."""
+
+from copy import deepcopy
+from datetime import UTC, datetime
+from itertools import count
+
+from pydicom import Dataset
+from pydicom.uid import generate_uid
+
+from radstream.phantoms.dicom import phantom
+
+_numbers = count()
+SIDE = 256
+EXPLICIT = "1.2.840.10008.1.2.1"
+
+
+def film(syntax: str = EXPLICIT, **changed: object) -> Dataset:
+    """Make a phantom of its own, some of its elements changed; None takes one away."""
+    now = datetime.now(UTC)
+    made = phantom(int(now.timestamp() * 1e6), next(_numbers), now, syntax)
+    for keyword, value in changed.items():
+        if value is None:
+            delattr(made, keyword)
+        else:
+            setattr(made, keyword, value)
+    return made
+
+
+def films(number: int) -> list[Dataset]:
+    """Make many at little cost: one phantom's pixels, reduced, under other UIDs."""
+    first = film()
+    step = -(-first.Rows // SIDE), -(-first.Columns // SIDE)
+    pixels = first.pixel_array[:: step[0], :: step[1]].copy()
+    first.Rows, first.Columns = pixels.shape
+    first.PixelData = pixels.tobytes()
+    made = []
+    for _ in range(number):
+        copy = deepcopy(first)
+        copy.SOPInstanceUID = copy.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+        copy.StudyInstanceUID = generate_uid()
+        made.append(copy)
+    return made

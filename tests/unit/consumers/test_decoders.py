@@ -1,0 +1,99 @@
+"""Decoders are processes: one that dies takes one image with it."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+
+from consumers.decoder_frames import Decoded
+from consumers.decoders import DecoderProcess
+from consumers.imaging.prepare import prepare
+from consumers.imaging.preprocess import InputSpec
+from radstream.phantoms.dicom import phantom
+from schemas.errors import NotEvaluable
+from schemas.words import Reason
+from tests.publishing import part10
+
+SPEC = InputSpec(64, 64, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
+PATIENCE_S = 30.0
+
+
+@pytest.fixture
+def decoder() -> Iterator[DecoderProcess]:
+    """Start one."""
+    made = DecoderProcess()
+    assert made.wait_ready()
+    yield made
+    made.end()
+
+
+@pytest.fixture(scope="module")
+def film() -> bytes:
+    """Give a phantom's bytes."""
+    return b"".join(part10(phantom(1, 0, datetime(2026, 1, 1, tzinfo=UTC))))
+
+
+def test_a_decoder_gives_what_prepare_gives(decoder: DecoderProcess, film: bytes) -> None:
+    """The way through the process changes no bit."""
+    here = prepare(film, SPEC)
+
+    there = decoder.decode(film, SPEC, PATIENCE_S)
+
+    assert np.array_equal(there.tensor, here.tensor)
+    assert (there.statistics, there.acquisition) == (here.statistics, here.acquisition)
+
+
+def test_a_reason_comes_back_as_a_reason(decoder: DecoderProcess, film: bytes) -> None:
+    """And the decoder lives on."""
+    with pytest.raises(NotEvaluable) as caught:
+        decoder.decode(film[: len(film) // 2], SPEC, PATIENCE_S)
+
+    assert caught.value.reason is Reason.UNDECODABLE
+    assert isinstance(decoder.decode(film, SPEC, PATIENCE_S), Decoded)
+
+
+def test_a_decoder_killed_in_the_middle_is_that_images_reason(decoder: DecoderProcess, film: bytes) -> None:
+    """`decoder_crashed`, and nobody else notices."""
+    os.kill(decoder.pid, signal.SIGSTOP)
+    threading.Timer(0.2, os.kill, (decoder.pid, signal.SIGKILL)).start()
+
+    with pytest.raises(NotEvaluable) as caught:
+        decoder.decode(film, SPEC, PATIENCE_S)
+
+    assert caught.value.reason is Reason.DECODER_CRASHED
+    assert not decoder.alive
+
+
+def test_a_decoder_that_hangs_is_given_up(decoder: DecoderProcess, film: bytes) -> None:
+    """After its time limit, and what it may say later is not taken for another image's."""
+    os.kill(decoder.pid, signal.SIGSTOP)
+    begun = time.monotonic()
+
+    with pytest.raises(NotEvaluable) as caught:
+        decoder.decode(film[:10_000], SPEC, 0.2)
+
+    assert caught.value.reason is Reason.DECODER_CRASHED
+    assert time.monotonic() - begun < PATIENCE_S
+    os.kill(decoder.pid, signal.SIGCONT)
+    deadline = time.monotonic() + PATIENCE_S
+    while decoder.alive and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not decoder.alive
+
+
+def test_a_decoder_ends_with_its_owner(film: bytes) -> None:
+    """When the link closes, no process is left behind."""
+    made = DecoderProcess()
+    assert made.wait_ready()
+    pid = made.pid
+
+    made.end()
+
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+    assert film

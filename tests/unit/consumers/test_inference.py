@@ -1,0 +1,356 @@
+"""An inference group over the broker in memory: each event ends in exactly one result (promise 3)."""
+
+import io
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import numpy as np
+import pytest
+from prometheus_client import CollectorRegistry
+
+from consumers.breaker import MemoryBreakers
+from consumers.claim_check import fetch
+from consumers.clock import Clock
+from consumers.dead_letters import DeadLetters
+from consumers.decoder_frames import Decoded
+from consumers.decoders import Fetched
+from consumers.engines.decision import Operating
+from consumers.engines.engine import Batch, Inference
+from consumers.handler import LoopLimits, Surroundings
+from consumers.inference import InferenceGroup, Model
+from consumers.instruments import Instruments
+from consumers.lanes import Gate
+from consumers.loop import Loop
+from consumers.outcome import Answering
+from consumers.publish import InTransaction
+from radstream.broker import Message, Outgoing
+from radstream.memory import MemoryBroker
+from radstream.objects import MemoryObjects
+from radstream.service import Health
+from radstream.vault import Vault
+from schemas.codec import Codec
+from schemas.errors import NotEvaluable, ObjectStoreDown, RadStreamError
+from schemas.identity import data_set_hasher, result_id
+from schemas.inference_completed import InferenceCompleted
+from schemas.instance_received import InstanceReceived
+from schemas.message_dead_lettered import MessageDeadLettered
+from schemas.topics import COMPLETED, DEAD_LETTERED, RECEIVED_ROUTINE, RECEIVED_STAT
+from schemas.words import Lane, Outcome, Reason, Role
+from tests.unit.consumers.schema_ids import LocalIds
+from tests.unit.schemas.samples import SAMPLES
+
+GROUP = "inference.m.stat"
+NOW = datetime(2026, 11, 21, 6, tzinfo=UTC)
+SAMPLE = SAMPLES[RECEIVED_STAT]
+OPERATING = Operating(("NORMAL", "PNEUMONIA"), "PNEUMONIA", 1.0, 0.6)
+IMAGE = Decoded(
+    np.zeros((3, 2, 2), np.float32),
+    {"mean": 7.0},
+    {"kvp": 125.0},
+    needs_review=False,
+    acquired_at=NOW.timestamp() - 61,
+)
+
+
+class Engine:
+    """Answers with what the tensor holds: its first number is the positive class's logit."""
+
+    name = "test"
+
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+
+    def infer(self, batch: Batch) -> Inference:
+        """Look at the first pixel."""
+        self.batches.append(len(batch))
+        logits = np.stack([np.zeros(len(batch)), batch[:, 0, 0, 0]], axis=1).astype(np.float32)
+        return Inference(logits, np.tile(np.arange(20, dtype=np.float32), (len(batch), 1)))
+
+
+@dataclass(slots=True)
+class Pool:
+    """Fetches, and gives the decoded image, the reason or the error that the test set for an object's bytes."""
+
+    objects: MemoryObjects
+    outcomes: dict[bytes, Decoded | NotEvaluable] = field(default_factory=dict)
+    away: int = 0
+
+    def submit(self, event: InstanceReceived) -> "Future[Fetched]":
+        """Answer at once."""
+        made: Future[Fetched] = Future()
+        try:
+            if self.away:
+                self.away -= 1
+                raise ObjectStoreDown("away")
+            body = fetch(self.objects, event)
+            made.set_result(Fetched(self.outcomes.get(body[-1:], IMAGE), 2.0, 3.0))
+        except RadStreamError as error:
+            made.set_exception(error)
+        return made
+
+
+@dataclass(slots=True)
+class Site:
+    """One lane, from the log to the log."""
+
+    broker: MemoryBroker
+    pool: Pool
+    engine: Engine
+    loop: Loop[object]
+    codec: Codec = field(default_factory=lambda: Codec(LocalIds()))
+
+    def send(self, last: bytes = b"a", headers: dict[str, bytes] | None = None, *, store: bool = True) -> UUID:
+        """Store an object that ends in `last` and publish its event."""
+        assert isinstance(SAMPLE, InstanceReceived)
+        data = b"pixels" + last
+        whole = bytes(128) + b"DICM" + bytes.fromhex("02000000554c040000000000") + data
+        hasher = data_set_hasher(SAMPLE.transfer_syntax_uid)
+        hasher.update(data)
+        sha256 = hasher.hexdigest()
+        event = replace(
+            SAMPLE, event_id=UUID(sha256[:32]), sha256=sha256, object_key=sha256, size_bytes=len(whole),
+            received_at=NOW - timedelta(seconds=1),
+        )  # fmt: skip
+        if store:
+            self.pool.objects.put(sha256, io.BytesIO(whole), len(whole))
+        self.publish(self.codec.encode(RECEIVED_STAT, event), headers)
+        return event.event_id
+
+    def publish(self, value: bytes, headers: dict[str, bytes] | None = None) -> None:
+        """Publish bytes."""
+        self.broker.writer().write([Outgoing(topic=RECEIVED_STAT, key=b"s", value=value, headers=headers or {})])
+
+    def run(self, turns: int = 3) -> None:
+        """Go round."""
+        for _ in range(turns):
+            self.loop.turn()
+
+    def messages(self, topic: str) -> list[Message]:
+        """Read what became visible."""
+        return [one for part in self.broker.partitions([topic]) for one in self.broker.read(part, 0, 999)[0]]
+
+    def results(self) -> list[InferenceCompleted]:
+        """Read the results."""
+        return [self.codec.decode(one.value) for one in self.messages(COMPLETED)]
+
+    def letters(self) -> list[MessageDeadLettered]:
+        """Read the dead letters."""
+        return [self.codec.decode(one.value) for one in self.messages(DEAD_LETTERED)]
+
+
+@pytest.fixture
+def site() -> Site:
+    """Build one."""
+    ticks = iter(range(10_000))
+    broker = MemoryBroker({RECEIVED_STAT: 1, RECEIVED_ROUTINE: 1, COMPLETED: 1, DEAD_LETTERED: 1})
+    broker.begin_group(GROUP, [RECEIVED_STAT])
+    pool, engine = Pool(MemoryObjects()), Engine()
+    around = Surroundings(
+        broker=broker,
+        breakers=MemoryBreakers(),
+        instruments=Instruments(CollectorRegistry()),
+        health=Health(),
+        clock=Clock(lambda: NOW, lambda: float(next(ticks))),
+        limits=LoopLimits(idle_poll_s=0, busy_wait_s=0),
+    )
+    handler = InferenceGroup(
+        name=GROUP,
+        lane=Lane.STAT,
+        model=Model(answering=Answering(model="m", version="1.0.0", operating=OPERATING), engine=engine, door=Gate()),
+        pool=pool,
+        codec=Codec(LocalIds()),
+        letters=DeadLetters(GROUP, Codec(LocalIds()), Vault(b"v" * 32)),
+        instruments=around.instruments,
+        clock=around.clock,
+    )
+    publisher = InTransaction(broker.transactional_writer("slot"))
+    return Site(broker, pool, engine, Loop(GROUP, [RECEIVED_STAT], handler, publisher, around))
+
+
+def seeing(logit: float) -> Decoded:
+    """Give an image whose positive logit is this."""
+    return replace(IMAGE, tensor=np.full((3, 2, 2), logit, np.float32))
+
+
+def test_an_image_ends_in_a_result_that_says_what_it_is_worth(site: Site) -> None:
+    """Promise 6: probabilities, finding, threshold, model, and what slices and drift need."""
+    event = site.send()
+
+    site.run()
+
+    (result,) = site.results()
+    assert (result.event_id, result.outcome, result.reason) == (event, Outcome.EVALUATED, None)
+    assert result.result_id == result_id(event, "m", "1.0.0", Role.CHAMPION)
+    assert (result.probabilities, result.finding, result.threshold) == (
+        {"NORMAL": 0.5, "PNEUMONIA": 0.5},
+        "NORMAL",
+        0.6,
+    )
+    assert (result.image_statistics, result.acquisition) == ({"mean": 7.0}, {"kvp": 125.0})
+    assert result.projection == [float(number) for number in range(16)]
+    assert (result.deployment_revision, result.result_revision, result.needs_review) == (0, 1, False)
+    assert (result.manufacturer, result.identity_changed) == ("Phantom Works", True)
+    assert result.stage_ms.keys() == {"queue", "fetch", "decode", "batch", "forward"}
+    assert (result.stage_ms["queue"], result.clock_skew_seconds) == (1000, 60)
+
+
+def test_the_threshold_decides(site: Site) -> None:
+    """At 0.6, 0.7 is found."""
+    site.pool.outcomes[b"p"] = seeing(0.85)
+    site.send(b"p")
+
+    site.run()
+
+    assert site.results()[0].finding == "PNEUMONIA"
+
+
+def test_missing_scope_tags_ask_for_a_person(site: Site) -> None:
+    """Evaluated, and to be looked at."""
+    site.pool.outcomes[b"u"] = replace(IMAGE, needs_review=True)
+    site.send(b"u")
+
+    site.run()
+
+    assert (site.results()[0].outcome, site.results()[0].needs_review) == (Outcome.EVALUATED, True)
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        Reason.VIEW, Reason.MODALITY, Reason.BODY_PART, Reason.MULTI_FRAME, Reason.NO_PIXELS,
+        Reason.UNSUPPORTED_PIXELS, Reason.UNSUPPORTED_TRANSFER_SYNTAX, Reason.QUALITY,
+    ],
+)  # fmt: skip
+def test_an_image_out_of_scope_has_a_reason_and_no_dead_letter(site: Site, reason: Reason) -> None:
+    """Nothing failed: there is nothing to repeat."""
+    site.pool.outcomes[b"x"] = NotEvaluable(reason)
+    event = site.send(b"x")
+
+    site.run()
+
+    (result,) = site.results()
+    assert (result.event_id, result.outcome, result.reason) == (event, Outcome.NOT_EVALUATED, reason)
+    assert (result.probabilities, result.finding, result.threshold, result.needs_review) == (None, None, None, True)
+    assert site.letters() == []
+
+
+@pytest.mark.parametrize("reason", [Reason.UNDECODABLE, Reason.DECODER_CRASHED])
+def test_what_could_not_be_decoded_stands_in_the_dead_letters_too(site: Site, reason: Reason) -> None:
+    """One result and one letter, in one transaction, with the original message."""
+    site.pool.outcomes[b"x"] = NotEvaluable(reason)
+    event = site.send(b"x")
+
+    site.run()
+
+    (result,), (letter,) = site.results(), site.letters()
+    assert (result.event_id, result.reason, letter.event_id, letter.cause) == (event, reason, event, reason)
+    assert site.codec.decode(letter.original).event_id == event
+    assert (letter.group, letter.source_topic, letter.offset, letter.encrypted) == (GROUP, RECEIVED_STAT, 0, False)
+
+
+def test_a_missing_object_is_permanent(site: Site) -> None:
+    """The store answered that it isn't there."""
+    site.send(store=False)
+
+    site.run()
+
+    assert (site.results()[0].reason, site.letters()[0].cause) == (Reason.OBJECT_MISSING, "object_missing")
+
+
+def test_an_object_store_that_is_away_loses_nothing(site: Site) -> None:
+    """Neither a result nor a letter until it is back."""
+    site.pool.away = 8
+    site.send()
+
+    site.run(2)
+    assert (site.results(), site.letters()) == ([], [])
+    site.run(40)
+
+    assert [one.outcome for one in site.results()] == [Outcome.EVALUATED]
+    assert site.letters() == []
+
+
+@pytest.mark.parametrize(
+    ("value", "cause"), [(b"DOE^JANE", "undecodable_message"), (b"\0\0\0\x0f\xffDOE^JANE", "schema_missing")]
+)
+def test_a_message_that_is_no_event_is_sealed_and_passed(site: Site, value: bytes, cause: str) -> None:
+    """It may hold anything, so nobody reads it without the vault's key."""
+    site.publish(value)
+    event = site.send()
+
+    site.run()
+
+    (letter,) = site.letters()
+    assert (letter.event_id, letter.cause, letter.encrypted) == (None, cause, True)
+    assert b"DOE" not in letter.original
+    assert Vault(b"v" * 32).open_bytes(letter.original, str(letter.id)) == value
+    assert [one.event_id for one in site.results()] == [event]
+
+
+def test_a_model_that_answers_nonsense_says_nothing_of_the_patient(site: Site) -> None:
+    """Not a number is not the negative class; the images beside it are answered."""
+    site.pool.outcomes[b"n"] = seeing(float("nan"))
+    bad, good = site.send(b"n"), site.send(b"a")
+
+    site.run()
+
+    assert {one.event_id: (one.outcome, one.reason) for one in site.results()} == {
+        bad: (Outcome.NOT_EVALUATED, Reason.INTERNAL),
+        good: (Outcome.EVALUATED, None),
+    }
+    assert [one.cause for one in site.letters()] == ["internal"]
+
+
+def test_a_replay_revises_the_result_under_its_id(site: Site) -> None:
+    """The highest revision is the visible one."""
+    headers = {"replay-for": GROUP.encode(), "replay-revision": b"2"}
+    site.send()
+    site.send(headers=headers)
+
+    site.run()
+
+    first, second = site.results()
+    assert (first.result_id, first.result_revision, second.result_revision) == (second.result_id, 1, 2)
+
+
+def test_a_replay_for_another_group_is_passed_by(site: Site) -> None:
+    """No result, and the group goes on behind it."""
+    site.send(headers={"replay-for": b"inference.other.stat", "replay-revision": b"2"})
+    event = site.send(b"b")
+
+    site.run()
+
+    assert [one.event_id for one in site.results()] == [event]
+
+
+def test_a_batch_goes_through_the_door_a_few_images_each_time(site: Site) -> None:
+    """So that a STAT image waits for a few routine ones, not for a whole batch."""
+    for last in b"abcdefgh":
+        site.send(bytes([last]))
+
+    site.run()
+
+    assert (site.engine.batches, len(site.results())) == ([4, 4], 8)
+
+
+def test_the_trace_and_the_event_time_go_on(site: Site) -> None:
+    """From the image's message to its result's."""
+    parent = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    site.send(headers={"traceparent": parent})
+
+    site.run()
+
+    headers = site.messages(COMPLETED)[0].headers
+    assert headers["traceparent"].startswith(parent[:36])
+    assert headers["event-time"] == (NOW - timedelta(seconds=1)).isoformat().encode()
+
+
+def test_results_are_keyed_by_study(site: Site) -> None:
+    """So that a study stays in one partition."""
+    site.send()
+
+    site.run()
+
+    assert site.messages(COMPLETED)[0].key == b"2.25.2"
