@@ -1,0 +1,1 @@
+"""Stage 3: the Faust app and its pure statistical core."""

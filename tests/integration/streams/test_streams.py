@@ -1,0 +1,165 @@
+"""The streams on the real broker: each committed result is in its windows once, whatever is killed."""
+
+from collections.abc import Callable
+from uuid import uuid4
+
+import pytest
+
+from radstream.settings import Settings
+from radstream.windows import latest_windows
+from schemas.identity import dead_letter_id
+from schemas.topics import COMPLETED
+from tests.integration.streams import log
+from tests.running import Service, until
+
+pytestmark = pytest.mark.stack
+
+Begin = Callable[..., Service]
+TICK = {"RADSTREAM_TICK_SECONDS": "0.5"}
+#: A dead member is missed after the session timeout of 15 s, and its partitions are recovered elsewhere.
+TAKEN_OVER_SECONDS = 60.0
+
+
+def in_windows(stack: Settings, model: str, count: int, seconds: float = 30.0) -> None:
+    """Wait until a model's windows hold a number of results."""
+    until(lambda: log.counted(stack, model) >= count, seconds, f"{log.counted(stack, model)} of {count} are counted")
+
+
+def settled(stack: Settings, model: str, count: int) -> None:
+    """Wait for a number of results, then for a later result, and see that the number is still the same."""
+    in_windows(stack, model, count, TAKEN_OVER_SECONDS)
+    later = log.fresh_model()
+    log.Inference(stack).commit(log.results(later, 40))
+    in_windows(stack, later, 40, TAKEN_OVER_SECONDS)
+    assert log.counted(stack, model) == count
+
+
+def test_an_aborted_transaction_is_never_counted(stack: Settings, service: Begin) -> None:
+    """Results of an aborted transaction are in the log, and in no window."""
+    model, inference = log.fresh_model(), log.Inference(stack)
+    service("streams", **TICK)
+
+    for number in range(10):
+        inference.commit(log.results(model, 4, first=10 * number))
+        inference.abort(log.results(model, 6, first=10 * number + 4))
+
+    settled(stack, model, 40)
+
+
+def test_commits_reach_the_end_of_a_transactional_topic(stack: Settings, service: Begin) -> None:
+    """Markers and aborted records leave gaps of offsets; commits cross them, so a restart reads nothing again."""
+    model, inference = log.fresh_model(), log.Inference(stack)
+    service("streams", **TICK)
+
+    for number in range(20):
+        inference.abort(log.results(model, 3))
+        inference.commit(log.results(model, 20, first=20 * number))
+
+    # The last marker of each partition stands behind the last record.
+    until(lambda: all(log.committed(stack)[one] >= end - 1 for one, end in log.ends(stack).items()))
+
+
+def test_two_workers_count_exactly_when_one_is_killed(stack: Settings, service: Begin) -> None:
+    """Two workers share four partitions; one is killed in the middle and started again: each result counts once."""
+    model, inference = log.fresh_model(), log.Inference(stack)
+    one, two = service("streams", **TICK), service("streams", **TICK)
+    inference.commit(log.results(model, 200))
+    in_windows(stack, model, 1)
+    killed = two.pid
+
+    inference.commit(log.results(model, 200, first=200))
+    two.kill9()
+    inference.commit(log.results(model, 200, first=400))
+    two.start()
+    inference.commit(log.results(model, 200, first=600))
+
+    settled(stack, model, 800)
+    assert two.pid != killed
+    assert one.running
+
+
+def test_a_worker_killed_twice_counts_exactly(stack: Settings, service: Begin) -> None:
+    """The state comes back from the changelog: nothing is lost or counted twice, and revisions go on rising."""
+    model, inference = log.fresh_model(), log.Inference(stack)
+    worker = service("streams", **TICK)
+    pids, revisions = [worker.pid], [0]
+
+    for number in range(2):
+        inference.commit(log.results(model, 100, first=200 * number))
+        in_windows(stack, model, 200 * number + 1, TAKEN_OVER_SECONDS)
+        inference.commit(log.results(model, 100, first=200 * number + 100))
+        worker.kill9()
+        pids.append(worker.start().pid)
+        revisions.append(log.revision(stack, model))
+
+    settled(stack, model, 400)
+    revisions.append(log.revision(stack, model))
+    assert len(set(pids)) == 3
+    assert revisions == sorted(revisions)
+    assert revisions[0] < revisions[1] < revisions[-1]
+
+
+def test_an_undecodable_record_is_dead_lettered_and_the_stream_goes_on(stack: Settings, service: Begin) -> None:
+    """Bytes that are no record go to the dead letters, sealed, with their place; the next result counts."""
+    model, inference = log.fresh_model(), log.Inference(stack)
+    mark = uuid4().bytes
+    service("streams", **TICK)
+
+    offsets = [inference.rubbish(value) for value in (b"\x00\x00\x00\x00\x03" + mark, mark)]
+    inference.commit(log.results(model, 40))
+
+    in_windows(stack, model, 40)
+    letters = log.dead_letters(stack)
+    ours = [letters[dead_letter_id("streams", COMPLETED, 0, offset)] for offset in offsets]
+    assert [(one.cause, one.offset) for one in ours] == [("undecodable_message", offset) for offset in offsets]
+    assert all(one.encrypted and mark not in one.original for one in ours)
+
+
+def test_a_worker_stops_in_time_and_another_goes_on(stack: Settings, service: Begin) -> None:
+    """SIGTERM ends a worker with status 0 within 10 s; what it had committed is not read again."""
+    model, inference = log.fresh_model(), log.Inference(stack)
+    worker = service("streams", **TICK)
+    inference.commit(log.results(model, 50))
+    in_windows(stack, model, 50)
+
+    status = worker.stop()
+
+    worker.start()
+    assert status == 0
+    settled(stack, model, 50)
+
+
+def test_current_windows_are_read_by_model(stack: Settings, service: Begin) -> None:
+    """`radstream drift` shows each slice's current window of each length, in its newest revision."""
+    model, inference = log.fresh_model(), log.Inference(stack)
+    service("streams", **TICK)
+    inference.commit(log.results(model, 5))
+    in_windows(stack, model, 5)
+    inference.commit(log.results(model, 5, first=5))
+    in_windows(stack, model, 10)
+
+    windows = latest_windows(stack, model)
+
+    assert {window.model for window in windows} == {model}
+    assert {(window.slice, window.window_seconds) for window in windows} == {
+        (name, seconds) for name in ("all", "site=north", "manufacturer=acme") for seconds in (300, 3600, 86400)
+    }
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        ({"RADSTREAM_KAFKA_BOOTSTRAP": "127.0.0.1:1"}, "RADSTREAM_KAFKA_BOOTSTRAP"),
+        ({"RADSTREAM_SCHEMA_REGISTRY_URL": "http://127.0.0.1:1"}, "RADSTREAM_SCHEMA_REGISTRY_URL"),
+        ({"RADSTREAM_TICK_SECONDS": "soon"}, "RADSTREAM_TICK_SECONDS"),
+    ],
+    ids=["kafka down", "registry down", "bad setting"],
+)
+def test_what_keeps_a_worker_from_starting_is_one_line(service: Begin, wrong: dict[str, str], named: str) -> None:
+    """Exit status 1, and a line that names the setting; no traceback."""
+    worker = service("streams", wait=False, **wrong)
+
+    assert worker.wait_exit(30) == 1
+    assert [line for line in worker.tail().splitlines() if not line.startswith("{")] == [worker.tail(1)]
+    assert named in worker.tail(1)
+    assert "Traceback" not in worker.tail()
