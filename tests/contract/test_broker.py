@@ -1,0 +1,275 @@
+"""What a broker promises, asked of the one in memory and of Apache Kafka alike."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from uuid import uuid4
+
+import pytest
+from confluent_kafka.admin import NewTopic
+
+from radstream.broker import Broker, GroupReader, Message, Outgoing, Partition
+from radstream.kafka import admin
+from radstream.kafka_broker import KafkaBroker
+from radstream.memory import MemoryBroker
+from schemas.errors import Fenced, OffsetUnknown, TransactionAborted
+
+PATIENCE_S = 20.0
+QUIET_S = 0.5
+
+
+@dataclass(slots=True)
+class Site:
+    """A broker with two topics of its own for one test."""
+
+    broker: Broker
+    topic: str
+    output: str
+    readers: list[GroupReader] = field(default_factory=list)
+    lost: list[frozenset[Partition]] = field(default_factory=list)
+
+    def name_of(self, group: str) -> str:
+        """Make a group's name this test's own."""
+        return f"{self.topic}.{group}"
+
+    def leave(self, reader: GroupReader) -> None:
+        """Leave a group before the test ends."""
+        reader.close()
+        self.readers.remove(reader)
+
+    def join(self, group: str, topic: str | None = None) -> GroupReader:
+        """Join a group on the first topic."""
+        made = self.broker.reader(self.name_of(group), [topic or self.topic], self.lost.append)
+        self.readers.append(made)
+        return made
+
+    def begun(self, group: str, topic: str | None = None) -> GroupReader:
+        """Join a group whose offsets stand at the start."""
+        self.broker.begin_group(self.name_of(group), [topic or self.topic])
+        return self.join(group, topic)
+
+    def write(self, *values: str, partition: int = 0) -> None:
+        """Write values outside of any transaction."""
+        self.broker.writer().write([self.record(value, partition=partition) for value in values])
+
+    def record(self, value: str, *, topic: str | None = None, partition: int = 0) -> Outgoing:
+        """Make a record."""
+        return Outgoing(topic=topic or self.topic, key=b"study", value=value.encode(), partition=partition)
+
+
+@pytest.fixture(params=["memory", pytest.param("kafka", marks=pytest.mark.stack)])
+def site(request: pytest.FixtureRequest) -> Iterator[Site]:
+    """Give a broker of each kind, with an input of two partitions and an output of one."""
+    name = f"contract.{uuid4().hex[:8]}"
+    if request.param == "memory":
+        made = Site(MemoryBroker({name: 2, f"{name}.out": 1}), name, f"{name}.out")
+    else:
+        settings = request.getfixturevalue("stack")
+        client = admin(settings)
+        for created in client.create_topics([NewTopic(name, 2, 1), NewTopic(f"{name}.out", 1, 1)]).values():
+            created.result(PATIENCE_S)
+        made = Site(KafkaBroker(settings), name, f"{name}.out")
+    yield made
+    for reader in made.readers:
+        reader.close()
+
+
+def messages_of(reader: GroupReader, count: int) -> list[Message]:
+    """Poll until `count` messages came or patience ends."""
+    found: list[Message] = []
+    deadline = time.monotonic() + PATIENCE_S
+    while len(found) < count and time.monotonic() < deadline:
+        found += reader.poll(100, 0.05)
+    return found
+
+
+def values_of(reader: GroupReader, count: int) -> list[str]:
+    """Give the values of the next `count` messages."""
+    return [(message.value or b"").decode() for message in messages_of(reader, count)]
+
+
+def until(condition: Callable[[], bool], *readers: GroupReader) -> bool:
+    """Poll until a condition holds or patience ends."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition() and time.monotonic() < deadline:
+        for reader in readers:
+            reader.poll(100, 0.05)
+    return condition()
+
+
+def silent(reader: GroupReader) -> bool:
+    """Say whether nothing arrives for a moment."""
+    deadline = time.monotonic() + QUIET_S
+    while time.monotonic() < deadline:
+        if reader.poll(100, 0.05):
+            return False
+    return True
+
+
+class TestBroker:
+    """One class for both."""
+
+    def test_records_of_a_partition_arrive_in_order(self, site: Site) -> None:
+        """What was written first is read first."""
+        reader = site.begun("g")
+        wanted = [str(number) for number in range(50)]
+
+        site.write(*wanted)
+
+        assert values_of(reader, 50) == wanted
+
+    def test_headers_key_and_offset_come_back(self, site: Site) -> None:
+        """A message says where it stood and what it carried."""
+        reader = site.begun("g")
+        record = Outgoing(topic=site.topic, key=b"k", value=b"v", headers={"replay-for": b"g"}, partition=1)
+
+        site.broker.writer().write([record])
+
+        (message,) = messages_of(reader, 1)
+        assert (message.key, message.value, message.headers) == (b"k", b"v", {"replay-for": b"g"})
+        assert (message.source, message.offset) == (Partition(site.topic, 1), 0)
+
+    def test_a_group_without_offsets_is_refused(self, site: Site) -> None:
+        """Reading from nowhere in particular would lose or repeat."""
+        site.write("a")
+        reader = site.join("new")
+
+        with pytest.raises(OffsetUnknown, match="no offset"):
+            values_of(reader, 1)
+
+    def test_begin_group_keeps_what_was_committed(self, site: Site) -> None:
+        """A second deployment does not send a group back to the start."""
+        reader = site.begun("g")
+        site.write("a", "b")
+        values_of(reader, 2)
+        reader.commit({Partition(site.topic, 0): 1})
+        site.leave(reader)
+
+        site.broker.begin_group(site.name_of("g"), [site.topic])
+
+        assert values_of(site.join("g"), 1) == ["b"]
+
+    def test_a_transaction_shows_records_and_offsets_together(self, site: Site) -> None:
+        """After the commit the results are readable and the group goes on behind its input."""
+        reader, results = site.begun("g"), site.begun("out", site.output)
+        site.write("a", "b")
+        values_of(reader, 2)
+
+        writer = site.broker.transactional_writer(f"g-{uuid4().hex}")
+        writer.begin()
+        writer.write([site.record("A", topic=site.output), site.record("B", topic=site.output)])
+        writer.send_offsets({Partition(site.topic, 0): 2}, reader)
+        writer.commit()
+
+        assert values_of(results, 2) == ["A", "B"]
+        site.leave(reader)
+        assert silent(site.join("g"))
+
+    def test_an_aborted_transaction_is_never_seen(self, site: Site) -> None:
+        """Neither its records nor its offsets."""
+        reader, results = site.begun("g"), site.begun("out", site.output)
+        site.write("a")
+        values_of(reader, 1)
+
+        writer = site.broker.transactional_writer(f"g-{uuid4().hex}")
+        writer.begin()
+        writer.write([site.record("lost", topic=site.output)])
+        writer.send_offsets({Partition(site.topic, 0): 1}, reader)
+        writer.abort()
+        writer.begin()
+        writer.write([site.record("seen", topic=site.output)])
+        writer.commit()
+
+        assert values_of(results, 1) == ["seen"]
+        site.leave(reader)
+        assert values_of(site.join("g"), 1) == ["a"]
+
+    def test_readers_stop_at_the_first_open_transaction(self, site: Site) -> None:
+        """What stands behind the last stable offset waits, even if it was written outside of transactions."""
+        results = site.begun("out", site.output)
+        writer = site.broker.transactional_writer(f"g-{uuid4().hex}")
+        writer.begin()
+        writer.write([site.record("inside", topic=site.output)])
+        site.broker.writer().write([site.record("behind", topic=site.output)])
+
+        assert silent(results)
+        writer.commit()
+        assert values_of(results, 2) == ["inside", "behind"]
+
+    def test_seek_reads_again(self, site: Site) -> None:
+        """After an abort the batch comes back from its first offset."""
+        reader = site.begun("g")
+        site.write("a", "b", "c")
+        values_of(reader, 3)
+
+        reader.seek({Partition(site.topic, 0): 1})
+
+        assert values_of(reader, 2) == ["b", "c"]
+
+    def test_seek_passes_over_what_is_not_owned(self, site: Site) -> None:
+        """A partition that moved away is its new owner's."""
+        reader = site.begun("g")
+        site.write("a")
+        values_of(reader, 1)
+
+        reader.seek({Partition(site.output, 0): 0})
+
+        assert silent(reader)
+
+    def test_a_second_writer_of_the_same_id_fences_the_first(self, site: Site) -> None:
+        """A zombie can't commit."""
+        name = f"g-{uuid4().hex}"
+        zombie = site.broker.transactional_writer(name)
+        zombie.begin()
+        zombie.write([site.record("zombie")])
+        site.broker.transactional_writer(name)
+
+        with pytest.raises(Fenced):
+            zombie.commit()
+
+    def test_offsets_of_a_lost_partition_abort_the_transaction(self, site: Site) -> None:
+        """A member that another has replaced can't commit for it."""
+        reader = site.begun("g")
+        site.write("a")
+        values_of(reader, 1)
+        site.leave(reader)
+        other = site.join("g")
+        assert until(lambda: len(other.owned()) == 2, other)
+
+        writer = site.broker.transactional_writer(f"g-{uuid4().hex}")
+        writer.begin()
+
+        with pytest.raises((TransactionAborted, RuntimeError)):
+            writer.send_offsets({Partition(site.topic, 0): 1}, reader)
+
+    def test_a_rebalance_tells_what_was_lost(self, site: Site) -> None:
+        """When another joins, the first is told inside its poll."""
+        first = site.begun("g")
+        assert until(lambda: len(first.owned()) == 2, first)
+        second = site.join("g")
+
+        assert until(lambda: len(first.owned()) == 1 and len(second.owned()) == 1, first, second)
+        assert [len(one) for one in site.lost if one] == [1]
+
+    def test_hold_delivers_nothing_and_release_goes_on(self, site: Site) -> None:
+        """While a lane is held its reader stays a member and hands nothing out."""
+        reader = site.begun("g")
+        assert until(lambda: len(reader.owned()) == 2, reader)
+
+        reader.hold()
+        site.write("a")
+
+        assert silent(reader)
+        reader.release()
+        assert values_of(reader, 1) == ["a"]
+
+    def test_lag_ends_at_nought_behind_a_marker(self, site: Site) -> None:
+        """A transaction's marker at the log's end is no unread message (keda#5675)."""
+        reader = site.begun("g")
+        writer = site.broker.transactional_writer(f"g-{uuid4().hex}")
+        writer.begin()
+        writer.write([site.record("a"), site.record("b", partition=1)])
+        writer.commit()
+
+        assert len(values_of(reader, 2)) == 2
+        assert until(lambda: set(reader.lag().values()) == {0}, reader)

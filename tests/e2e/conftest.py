@@ -1,0 +1,50 @@
+"""The whole system, supervised, at ports of its own: `make test` starts it once for these tests."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from radstream.commands.up import start_order
+from radstream.settings import Settings, process_environment
+from radstream.stack.ports import free_offset
+from radstream.stack.startup import start, stop
+from tests.e2e.system import System
+
+COMPONENTS = (
+    "kafka",
+    "registry",
+    "object_store",
+    "postgres",
+    "redis",
+    "dicom_listener",
+    "inference",
+    "sink",
+    "streams",
+)
+#: Away from the offset of the servers that the other tests share.
+FIRST_OFFSET = 14_000
+TICK_SECONDS = 2
+
+
+@pytest.fixture(scope="session")
+def system() -> Iterator[System]:
+    """Start everything, and stop it at the end. A log is shown by its path: the folder goes only when all passed."""
+    folder = Path(tempfile.mkdtemp(prefix="rs-e2e-"))
+    folder.chmod(0o755)
+    environment = {name: value for name, value in process_environment().items() if not name.startswith("RADSTREAM_")}
+    environment |= {
+        "RADSTREAM_STATE_DIR": str(folder),
+        "RADSTREAM_PORT_OFFSET": str(free_offset(FIRST_OFFSET)),
+        "RADSTREAM_TICK_SECONDS": str(TICK_SECONDS),
+    }
+    order = start_order(environment, COMPONENTS, wait=True)
+    try:
+        for _ in start(order):
+            pass
+        yield System(order.site, Settings.from_environment(order.site.environment))
+    finally:
+        stop(order.site)
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,131 @@
+"""A service of ours as a real process, for tests that start it, kill it and start it again."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from radstream.stack.probes import health
+
+READY_SECONDS = 60.0
+STOP_SECONDS = 15.0
+POLL_SECONDS = 0.05
+
+WORDS: Mapping[str, tuple[str, ...]] = {
+    "dicom_listener": ("dicom_listener",),
+    "inference": ("consumers", "inference"),
+    "sink": ("consumers", "sink"),
+    "streams": ("streams",),
+    "training": ("training",),
+}
+
+
+def free_port() -> int:
+    """Return a port of loopback that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def until(true: object, seconds: float = 30.0, otherwise: str = "not in time") -> None:
+    """Poll a function to a deadline; fail with the words of `otherwise`."""
+    assert callable(true)
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, otherwise
+        time.sleep(POLL_SECONDS)
+
+
+class Service:
+    """One process of ours. It keeps its metrics port and its log over restarts."""
+
+    def __init__(self, name: str, environment: Mapping[str, str], log: Path) -> None:
+        self.name = name
+        self.metrics_port = int(environment["RADSTREAM_METRICS_PORT"])
+        self.log = log
+        self._environment = dict(environment)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        """The process id of this moment."""
+        assert self._process is not None, f"{self.name} was not started"
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        """Whether the process lives."""
+        return self._process is not None and self._process.poll() is None
+
+    def start(self, *, wait: bool = True) -> "Service":
+        """Start the process; with `wait`, return when it is ready."""
+        with self.log.open("ab") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", *WORDS[self.name]],
+                env=self._environment,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        if wait:
+            self.wait_ready()
+        return self
+
+    def wait_ready(self, seconds: float = READY_SECONDS) -> None:
+        """Wait for /health/ready; fail at once when the process ends."""
+
+        def ready() -> bool:
+            assert self.running, f"{self.name} ended with {self.exit_status}:\n{self.tail()}"
+            return not health(self.metrics_port)
+
+        until(ready, seconds, f"{self.name} is not ready: {health(self.metrics_port)}\n{self.tail()}")
+
+    def wait_exit(self, seconds: float = STOP_SECONDS) -> int:
+        """Wait for the end; return the exit status (negative: the signal)."""
+        assert self._process is not None
+        return self._process.wait(seconds)
+
+    @property
+    def exit_status(self) -> int | None:
+        """The exit status, None while it runs."""
+        return None if self._process is None else self._process.poll()
+
+    def kill9(self) -> None:
+        """Kill the process as a crash would, its workers included."""
+        os.killpg(self.pid, signal.SIGKILL)
+        self.wait_exit()
+
+    def stop(self) -> int:
+        """Ask it to end by SIGTERM; return its exit status."""
+        if self.running:
+            os.kill(self.pid, signal.SIGTERM)
+        try:
+            return self.wait_exit()
+        except subprocess.TimeoutExpired:
+            self.kill9()
+            raise
+
+    def restart(self, *, wait: bool = True) -> "Service":
+        """Start again after a kill or a stop; the process id is another."""
+        if self.running:
+            self.stop()
+        return self.start(wait=wait)
+
+    def tail(self, lines: int = 30) -> str:
+        """Return the end of its log."""
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+
+
+@contextmanager
+def listening() -> Iterator[int]:
+    """Hold a port of loopback, as another program would."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        yield int(other.getsockname()[1])

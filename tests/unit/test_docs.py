@@ -1,0 +1,15 @@
+"""The docs tell the truth: their tables are the code's."""
+
+import runpy
+from pathlib import Path
+
+import pytest
+
+DOCS = Path(__file__).parents[2] / "docs"
+PAGES = runpy.run_path(str(DOCS / "tables.py"))["PAGES"]
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_page_is_the_one_that_the_code_makes(name: str) -> None:
+    """After a change run `python docs/tables.py`."""
+    assert (DOCS / name).read_text("utf-8") == PAGES[name]()
