@@ -14,6 +14,7 @@ from schemas.codec import Codec
 from schemas.inference_completed import InferenceCompleted
 from schemas.message_dead_lettered import MessageDeadLettered
 from schemas.topics import COMPLETED, DEAD_LETTERED, STREAMS_APP, STUDY_PARTITIONS
+from schemas.window_evaluated import WindowEvaluated
 from tests.unit.streams.results import result
 
 DAY_SECONDS = 86400
@@ -63,13 +64,21 @@ def fresh_model() -> str:
     return f"test-{uuid4().hex[:12]}"
 
 
-def results(model: str, count: int, first: int = 0) -> list[InferenceCompleted]:
-    """Make results of many studies, received now."""
+def results(model: str, count: int, first: int = 0, received_at: datetime | None = None) -> list[InferenceCompleted]:
+    """Make results of many studies, received now or at a given time."""
     now = datetime.now(UTC)
     return [
-        result(model=model, study_pseudonym=f"2.25.{number}", received_at=now, completed_at=now)
+        result(model=model, study_pseudonym=f"2.25.{number}", received_at=received_at or now, completed_at=now)
         for number in range(first, first + count)
     ]
+
+
+def window(settings: Settings, model: str, start: datetime, seconds: int) -> WindowEvaluated | None:
+    """Give a model's newest statement of one window over all results."""
+    for one in all_windows(settings, model):
+        if (one.slice, one.window_start, one.window_seconds) == ("all", start, seconds):
+            return one
+    return None
 
 
 def counted(settings: Settings, model: str, slice_name: str = "all") -> int:

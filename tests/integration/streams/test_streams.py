@@ -1,14 +1,16 @@
 """The streams on the real broker: each committed result is in its windows once, whatever is killed."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
 
 from radstream.settings import Settings
-from radstream.windows import latest_windows
+from radstream.windows import all_windows, latest_windows
 from schemas.identity import dead_letter_id
 from schemas.topics import COMPLETED
+from schemas.window_evaluated import WindowEvaluated
 from tests.integration.streams import log
 from tests.running import Service, until
 
@@ -18,6 +20,7 @@ Begin = Callable[..., Service]
 TICK = {"RADSTREAM_TICK_SECONDS": "0.5"}
 #: A dead member is missed after the session timeout of 15 s, and its partitions are recovered elsewhere.
 TAKEN_OVER_SECONDS = 60.0
+FIVE_MINUTES = 300  # seconds
 
 
 def in_windows(stack: Settings, model: str, count: int, seconds: float = 30.0) -> None:
@@ -113,6 +116,38 @@ def test_an_undecodable_record_is_dead_lettered_and_the_stream_goes_on(stack: Se
     ours = [letters[dead_letter_id("streams", COMPLETED, 0, offset)] for offset in offsets]
     assert [(one.cause, one.offset) for one in ours] == [("undecodable_message", offset) for offset in offsets]
     assert all(one.encrypted and mark not in one.original for one in ours)
+
+
+def test_a_window_closes_and_a_late_result_revises_it(stack: Settings, service: Begin) -> None:
+    """Past its end and the grace a window is closed; a result of the same minutes revises it under the same id.
+
+    One that comes more than 7 days after its receipt changes no window of then: it is counted as late today.
+    """
+    model, inference = log.fresh_model(), log.Inference(stack)
+    minutes_ago = datetime.now(UTC).timestamp() - 1200
+    start = datetime.fromtimestamp(minutes_ago // FIVE_MINUTES * FIVE_MINUTES, UTC)
+    received_at = start + timedelta(seconds=30)
+    service("streams", **TICK)
+
+    def stated(n: int) -> WindowEvaluated | None:
+        found = log.window(stack, model, start, FIVE_MINUTES)
+        return found if found is not None and found.closed and found.n == n else None
+
+    inference.commit(log.results(model, 10, received_at=received_at))
+    until(lambda: stated(10) is not None, 60, "the window does not close")
+    closed = stated(10)
+    inference.commit(log.results(model, 3, first=10, received_at=received_at))
+    until(lambda: stated(13) is not None, 60, "the late results are not counted")
+    revised = stated(13)
+    inference.commit(log.results(model, 2, first=13, received_at=received_at - timedelta(days=8)))
+    until(lambda: any(one.late == 2 for one in all_windows(stack, model)), 60, "the too late are not noticed")
+
+    assert closed is not None
+    assert revised is not None
+    assert revised.window_id == closed.window_id
+    assert revised.revision > closed.revision
+    assert stated(13) == revised
+    assert all(one.window_start > start - timedelta(days=2) for one in all_windows(stack, model))
 
 
 def test_a_worker_stops_in_time_and_another_goes_on(stack: Settings, service: Begin) -> None:
