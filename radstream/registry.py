@@ -4,6 +4,7 @@ import json
 from http import HTTPStatus
 from typing import Any
 
+import stamina
 import urllib3
 from urllib3.exceptions import HTTPError
 
@@ -12,6 +13,8 @@ from schemas.errors import RegistryDown, SchemaMissing
 from schemas.topics import RECORD_OF, subject
 
 COMPATIBILITY = "BACKWARD_TRANSITIVE"
+#: How long a deployment asks a registry that doesn't answer; every request of it can be repeated.
+DEPLOY_SECONDS = 60.0
 _TIMEOUT = urllib3.Timeout(connect=2.0, read=10.0)
 _CONTENT = {"Content-Type": "application/vnd.schemaregistry.v1+json"}
 
@@ -63,6 +66,8 @@ class RegistryIds:
         raise RegistryDown(f"{self._url} answered {answer.status} for {what}")
 
 
+# A registry that has just come up compiles its first answers: on a busy machine one may take longer than we wait.
+@stamina.retry(on=RegistryDown, attempts=None, timeout=DEPLOY_SECONDS, wait_initial=0.2, wait_max=2.0)
 def deploy_schemas(url: str) -> dict[str, int]:
-    """Register every schema of ours (see RegistryIds.deploy)."""
+    """Register every schema of ours (see RegistryIds.deploy), again and again while the registry doesn't answer."""
     return RegistryIds(url).deploy()
