@@ -8,9 +8,10 @@ from dicom_listener.contexts import STANDARD_SYNTAXES
 from dicom_listener.crash_points import CrashPoints
 from dicom_listener.forwarder import Forwarder, Ways
 from dicom_listener.publisher import TOPIC_OF, Publisher
-from dicom_listener.reception import Reception, Terms
+from dicom_listener.reception import Reception
 from dicom_listener.routes import read_routes
 from dicom_listener.server import Listener
+from dicom_listener.terms import Terms
 from radstream.journal import pseudonyms_of
 from radstream.journal_writer import Journal
 from radstream.objects import s3_objects

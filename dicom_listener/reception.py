@@ -3,8 +3,6 @@
 import re
 import threading
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -14,8 +12,9 @@ from dicom_listener.crash_points import CrashPoints, Step
 from dicom_listener.forwarder import Forwarder, Ticket
 from dicom_listener.header import Header, header_of_file
 from dicom_listener.part10 import preamble_and_meta
-from dicom_listener.routes import Route, Sent, route
+from dicom_listener.routes import Sent, route
 from dicom_listener.statuses import ClassNotNegotiated, StoreStatus, status_of
+from dicom_listener.terms import Sender, Terms
 from radstream.logs import get_log
 from radstream.spool import Spool
 from radstream.spool_entry import Entry, Incoming, Note
@@ -30,26 +29,6 @@ _LONGEST_UID = 64  # PS3.5 9.1
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
-    """What decides answers."""
-
-    policy: str  # published or spool
-    deadline_seconds: float
-    shed_percent: float
-    refuse_percent: float
-    routes: Sequence[Route]
-    lenient_syntaxes: frozenset[str] | None  # the standard ones; None: the others are not accepted anyway
-
-
-@dataclass(frozen=True, slots=True)
-class Sender:
-    """Who talks to us, trimmed."""
-
-    calling_ae: str
-    called_ae: str
-
-
 class Reception:
     """Receives every association's objects. Thread-safe."""
 
@@ -62,12 +41,16 @@ class Reception:
         self._guard = threading.Condition()
 
     def begin(self, assoc: "Association", request: StoreRequest, context: tuple[str, str]) -> "StoreReceipt":
-        """Receive an object; whatever is wrong is remembered for its answer, its bytes are read all the same."""
-        self._count(1)
+        """Receive an object of an association."""
         sender = Sender(
             calling_ae=str(assoc.requestor.ae_title).strip(),
             called_ae=str(assoc.requestor.primitive.called_ae_title).strip() if assoc.requestor.primitive else "",
         )
+        return self.receive(sender, request, context)
+
+    def receive(self, sender: Sender, request: StoreRequest, context: tuple[str, str]) -> "StoreReceipt":
+        """Receive an object; whatever is wrong is remembered for its answer, its bytes are read all the same."""
+        self._count(1)
         return StoreReceipt(self, sender, request, context)
 
     def ended(self) -> None:
@@ -119,7 +102,10 @@ class StoreReceipt:
         self._sender = sender
         self._request = request
         self._sop_class_uid, self._transfer_syntax_uid = context
-        self._began = time.monotonic()
+        self._began = self._arrived = time.monotonic()
+        self._status = StoreStatus.SUCCESS
+        self._cause: str | None = None
+        self._ticket: Ticket | None = None
         self._hasher = data_set_hasher(self._transfer_syntax_uid)
         self._incoming: Incoming | None = None
         self._refused: RadStreamError | None = None
@@ -150,33 +136,46 @@ class StoreReceipt:
         self._reception.ended()
 
     def finish(self) -> int:
-        """Bring the object into the spool and on its way; give the status of the answer.
+        """Bring the object into the spool and on its way; give the status of the answer."""
+        self.accept()
+        return int(self.answer(time.monotonic() + self._reception.terms.deadline_seconds))
+
+    def accept(self) -> None:
+        """Bring the object into the spool and on its way; `answer` must follow.
 
         1. check its header and the watermarks
         2. commit it to the spool: from here on it is never lost
         3. hand it to the forwarder
-        4. policy published: wait until it is in the log, at most to the deadline
         """
-        arrived = time.monotonic()
-        status, cause, ticket = StoreStatus.SUCCESS, None, None
+        self._arrived = time.monotonic()
         try:
             entry, header = self._commit(self._opened())
-            ticket = self._reception.forwarder.submit(entry, header)
-            self._await(ticket)
-        except RadStreamError as error:
-            status, cause = status_of(error), error.cause
-            instruments.REFUSALS.labels(error.cause).inc()
+            self._ticket = self._reception.forwarder.submit(entry, header)
         except Exception as error:  # noqa: BLE001 - the room's one loop: the sender gets a failure and keeps its image
-            status, cause = StoreStatus.PROCESSING_FAILURE, "internal"
-            instruments.REFUSALS.labels(cause).inc()
-            get_log().error("image failed", cause=cause, exc_info=error)
+            self._fail(error)
+        self._incoming = None
+
+    def answer(self, deadline: float) -> StoreStatus:
+        """Give the status; policy published waits until the object is in the log, at most to the deadline."""
+        try:
+            if self._ticket is not None:
+                self._await(self._ticket, deadline)
+        except Exception as error:  # noqa: BLE001 - as above
+            self._fail(error)
         finally:
-            if status is not StoreStatus.SUCCESS and self._incoming is not None:
-                self._incoming.discard()
-            self._incoming = None
             self._reception.ended()
-        self._report(status, cause, ticket, arrived)
-        return int(status)
+        self._report()
+        return self._status
+
+    def _fail(self, error: Exception) -> None:
+        if isinstance(error, RadStreamError):
+            self._status, self._cause = status_of(error), error.cause
+        else:
+            self._status, self._cause = StoreStatus.PROCESSING_FAILURE, "internal"
+            get_log().error("image failed", cause=self._cause, exc_info=error)
+        instruments.REFUSALS.labels(self._cause).inc()
+        if self._incoming is not None:
+            self._incoming.discard()
 
     def _check_command(self) -> None:
         uid = self._request.sop_instance_uid
@@ -211,6 +210,7 @@ class StoreReceipt:
             procedure_priority=(header.get("procedure_priority") or "").upper() or None,
         )
         lane, site = route(self._reception.terms.routes, sent)
+        lane = self._sender.lane or lane
         self._reception.admit(lane)
         self._note = Note(
             sop_instance_uid=self._request.sop_instance_uid,
@@ -249,33 +249,34 @@ class StoreReceipt:
         study = header.get("study_instance_uid") or ""
         if len(study) > _LONGEST_UID or not _UID.fullmatch(study):
             raise UnparsableDataSet("the data set has no valid Study Instance UID (0020,000D)")
+        if self._sender.study_instance_uid not in {None, study}:
+            raise ClassMismatch("the data set's study is not the one that the sender named")
         return header
 
-    def _await(self, ticket: Ticket) -> None:
-        terms = self._reception.terms
-        if terms.policy == "published" and ticket.wait(terms.deadline_seconds):
-            self._reception.crash_points.reach(Step.BEFORE_ANSWER)
-            return
-        ticket.answered_at = datetime.now(UTC)
-        instruments.LATE.labels("policy" if terms.policy == "spool" else "deadline").inc()
+    def _await(self, ticket: Ticket, deadline: float) -> None:
+        published = self._reception.terms.policy == "published"
+        if not (published and ticket.wait(max(0.0, deadline - time.monotonic()))):
+            ticket.answered_at = datetime.now(UTC)
+            instruments.LATE.labels("deadline" if published else "policy").inc()
         self._reception.crash_points.reach(Step.BEFORE_ANSWER)
 
-    def _report(self, status: StoreStatus, cause: str | None, ticket: Ticket | None, arrived: float) -> None:
+    def _report(self) -> None:
         now = time.monotonic()
-        instruments.IMAGES.labels(f"0x{status:04X}").inc()
-        instruments.ACK.observe(now - arrived)
-        if self._note is not None:
-            instruments.BYTES.inc(self._note.size_bytes - self._offset)
+        status, note, ticket = f"0x{self._status:04X}", self._note, self._ticket
+        instruments.IMAGES.labels(status).inc()
+        instruments.ACK.observe(now - self._arrived)
+        if note is not None:
+            instruments.BYTES.inc(note.size_bytes - self._offset)
         get_log().info(
             "image answered",
-            status=f"0x{status:04X}",
-            cause=cause,
+            status=status,
+            cause=self._cause,
             calling_ae=self._sender.calling_ae,
             event_id=str(ticket.event_id) if ticket and ticket.event_id else None,
-            lane=self._note.lane if self._note else None,
-            site=self._note.site if self._note else None,
-            bytes=self._note.size_bytes if self._note else None,
+            lane=note.lane if note else None,
+            site=note.site if note else None,
+            bytes=note.size_bytes if note else None,
             transfer_syntax_uid=self._transfer_syntax_uid,
-            receive_ms=round((arrived - self._began) * 1000, 1),
-            ack_ms=round((now - arrived) * 1000, 1),
+            receive_ms=round((self._arrived - self._began) * 1000, 1),
+            ack_ms=round((now - self._arrived) * 1000, 1),
         )
