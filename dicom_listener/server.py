@@ -9,9 +9,10 @@ from pynetdicom import AE, _config, evt
 from pynetdicom.events import Event
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined] # made at import
 
+from dicom_listener.connections import StoreServer
 from dicom_listener.contexts import supported
 from dicom_listener.part10 import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
-from dicom_listener.upper_layer import Door, StoreServer
+from dicom_listener.upper_layer import Door
 from radstream.logs import get_log
 from radstream.settings import Settings
 from schemas.errors import PortInUse, SettingInvalid

@@ -8,14 +8,13 @@ and no length that a peer claims is believed before it is checked against what w
 import select
 import socket
 import struct
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from pynetdicom.dul import DULServiceProvider
 from pynetdicom.pdu_primitives import P_DATA
-from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAssociationServer
+from pynetdicom.transport import AssociationSocket
 
 from dicom_listener.command_set import StoreRequest, store_request, store_response
-from radstream.logs import get_log
 from schemas.errors import UnparsableDataSet
 
 if TYPE_CHECKING:
@@ -29,8 +28,6 @@ _LARGEST_ASSOCIATE_BYTES = 256 * 1024
 _LARGEST_COMMAND_BYTES = 16 * 1024
 _LARGEST_OTHER_DATA_SET_BYTES = 64 * 1024
 _RELEASE_BYTES = 4
-#: Connections that have not asked for an association yet count too, up to this factor.
-_CONNECTIONS_PER_ASSOCIATION = 2
 
 _P_DATA = 0x04
 _PDU = struct.Struct(">BBI")
@@ -252,38 +249,3 @@ class StoreDul(DULServiceProvider):
         if self._store is not None:
             self._store[2].discard()
             self._store = None
-
-
-class StoreServer(ThreadedAssociationServer):
-    """pynetdicom's server, whose associations have our data path."""
-
-    request_queue_size = 128
-
-    def __init__(self, *positional: Any, door: Door, socket_timeout_seconds: float, **named: Any) -> None:
-        self.door = door
-        self.socket_timeout_seconds = socket_timeout_seconds
-        super().__init__(*positional, **{**named, "request_handler": _StoreRequestHandler})
-
-    def verify_request(self, _request: Any, _client_address: Any) -> bool:
-        """Close at once what is far over the limit; up to the limit's double the peer gets its A-ASSOCIATE-RJ."""
-        return len(self.active_associations) < self.ae.maximum_associations * _CONNECTIONS_PER_ASSOCIATION
-
-    def handle_error(self, _request: Any, _client_address: Any) -> None:
-        """Log what kept a connection from becoming an association; the others go on."""
-        get_log().warning("connection failed", exc_info=True)
-
-
-class _StoreRequestHandler(RequestHandler):
-    server: StoreServer
-
-    def _create_association(self) -> "Association":
-        """Make pynetdicom's association and put our upper layer and socket in."""
-        assoc = super()._create_association()
-        self.request.settimeout(self.server.socket_timeout_seconds)
-        self.request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        assoc.dul = StoreDul(assoc, self.server.door, self.ae.maximum_pdu_size)
-        # Timers belong to the upper layer: set them again on ours.
-        assoc.acse_timeout = self.ae.acse_timeout
-        assoc.network_timeout = self.ae.network_timeout
-        assoc.set_socket(BufferedSocket(assoc, self.request))
-        return assoc
