@@ -30,8 +30,8 @@ check: setup ## Style, types, the rooms' boundaries, documents, licences
 bench: setup ## Measure every figure that the documents quote (benchmarks/results/)
 	@for figure in benchmarks/[a-z]*.py; do echo "== $$figure" && $(BIN)/python "$$figure" || exit 1; done
 
-crash: setup ## The long fault suites
-	@$(BIN)/pytest tests/e2e -k crash
+crash: setup ## The long fault suites: hundreds of kills, ten thousand hostile inputs (half an hour)
+	@$(BIN)/pytest -m crash -s tests
 
 lock: setup ## Resolve the lock files anew from pyproject.toml
 	@bash infra/lock.sh

@@ -62,12 +62,12 @@ class Service:
         """Whether the process lives."""
         return self._process is not None and self._process.poll() is None
 
-    def start(self, *, wait: bool = True) -> "Service":
-        """Start the process; with `wait`, return when it is ready."""
+    def start(self, *, wait: bool = True, **environment: str) -> "Service":
+        """Start the process, this time with more settings; with `wait`, return when it is ready."""
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", *WORDS[self.name]],
-                env=self._environment,
+                env=self._environment | environment,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,

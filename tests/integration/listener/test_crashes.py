@@ -1,6 +1,5 @@
 """The listener is killed at each step: no acknowledged image is lost, no event stands in the log twice."""
 
-import threading
 from collections.abc import Callable
 
 import pytest
@@ -11,8 +10,7 @@ from radstream.kafka import producer
 from schemas.topics import RECEIVED_ROUTINE, STUDY_PARTITIONS
 from tests.integration.listener.conftest import Listening
 from tests.integration.listener.films import film
-from tests.integration.listener.raw_scu import ACCEPT, Closed, RawScu
-from tests.running import until
+from tests.integration.listener.raw_scu import Closed
 
 pytestmark = pytest.mark.stack
 
@@ -70,45 +68,3 @@ def test_an_image_that_was_not_durable_is_gone_and_may_be_sent_again(listen: Cal
     assert not listening.events(one)
     assert listening.send(one) == StoreStatus.SUCCESS
     assert len(listening.events(one)) == 1
-
-
-def test_kill_9_in_the_middle_of_many(listen: Callable[..., Listening]) -> None:
-    """Four senders, killed under way: each acknowledged image is in the log once, and none twice."""
-    listening = listen()
-    killed = listening.service.pid
-    films = [film() for _ in range(200)]
-    acknowledged: list[str] = []
-    senders = [
-        threading.Thread(target=_send_all, args=(listening.port, films[part::4], acknowledged)) for part in range(4)
-    ]
-
-    for sender in senders:
-        sender.start()
-    until(lambda: len(acknowledged) >= 40, 60, "too slow")
-    listening.service.kill9()
-    for sender in senders:
-        sender.join()
-    assert 40 <= len(acknowledged) < len(films), "nothing was in flight"
-    listening.service.start()
-    listening.wait_empty()
-
-    assert listening.service.pid != killed
-    uids = [row["event_id"] for one in films for row in listening.rows(one)]
-    events = [str(event.event_id) for event in listening.events(*films)]
-    assert len(events) == len(set(events))
-    assert set(events) == set(map(str, uids))
-    assert len(events) >= len(acknowledged)
-    sent = {one.uid: one for one in films}
-    assert all(len(listening.rows(sent[uid])) == 1 for uid in acknowledged)
-
-
-def _send_all(port: int, films: list, acknowledged: list[str]) -> None:  # type: ignore[type-arg]
-    with RawScu(port) as scu:
-        assert scu.associate().kind == ACCEPT
-        for one in films:
-            try:
-                status = scu.store(one.data(), one.uid)
-            except (Closed, OSError):
-                return
-            assert status == StoreStatus.SUCCESS
-            acknowledged.append(one.uid)
