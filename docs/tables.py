@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import conformance
 import figures
 
 from radstream.settings import documentation
@@ -67,6 +68,7 @@ PAGES = {
     "settings.md": settings_page,
     "topics.md": topics_page,
     "figures.md": figures.page,
+    "conformance.md": conformance.page,
     "../README.md": readme,
 }
 

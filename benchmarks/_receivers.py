@@ -1,0 +1,180 @@
+"""Whom the listener is measured against, each started afresh for a run and killed after it."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+
+from radstream.settings import process_environment
+from radstream.stack.probes import health
+
+READY_SECONDS = 60.0
+POLL_SECONDS = 0.02
+PDU_BYTES = "131072"
+AE_TITLE = "RADSTREAM"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What a receiver gets for one run: a folder to store in, and ports."""
+
+    folder: Path
+    port: int
+    other_port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A receiver that takes associations."""
+
+    pid: int
+    port: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receiver:
+    """A program that receives images."""
+
+    name: str
+    command: Callable[[Place], list[str]]
+    version: str
+    environment: Mapping[str, str] = field(default_factory=dict)
+    ours: bool = False
+    slow: bool = False  # far below the others: fewer images suffice
+    spool: Path | None = None  # ours only: a spool that outlives the run
+
+    @contextmanager
+    def running(self, folder: Path) -> Iterator[Running]:
+        """Start it over an empty folder, wait until it takes connections; kill it and empty the folder."""
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        place = Place(folder, free_port(), free_port())
+        with (folder.parent / f"{folder.name}.log").open("wb") as log:
+            process = subprocess.Popen(
+                self.command(place),
+                env={**process_environment(), **self.environment, **(self._own(place) if self.ours else {})},
+                cwd=folder,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        try:
+            self._await(process, place)
+            yield Running(process.pid, place.port)
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def described(self) -> dict[str, object]:
+        """Say what ran, for the record."""
+        words = [Path(word).name if "/" in word else word for word in self.command(Place(Path("FOLDER"), 1, 2))]
+        settings = {name: value for name, value in self.environment.items() if name in PUBLIC}
+        return {"version": self.version, "command": " ".join(words), "environment": settings}
+
+    def _own(self, place: Place) -> dict[str, str]:
+        return {
+            "RADSTREAM_DICOM_PORT": str(place.port),
+            "RADSTREAM_METRICS_PORT": str(place.other_port),
+            "RADSTREAM_STOW_PORT": str(free_port()),
+            "RADSTREAM_SPOOL_DIR": str(self.spool or place.folder / "spool"),
+            "RADSTREAM_LISTENER_SLOT": "bench",
+        }
+
+    def _await(self, process: "subprocess.Popen[bytes]", place: Place) -> None:
+        deadline = time.monotonic() + READY_SECONDS
+        while not (not health(place.other_port) if self.ours else _listens(place.port)):
+            if process.poll() is not None or time.monotonic() > deadline:
+                log = (place.folder.parent / f"{place.folder.name}.log").read_text(errors="replace")
+                raise RuntimeError(f"{self.name} does not listen (exit status {process.poll()}):\n{log[-2000:]}")
+            time.sleep(POLL_SECONDS)
+
+
+#: What of a receiver's environment is its flags, and neither an address nor a secret.
+PUBLIC = frozenset({"RADSTREAM_ACK_POLICY", "TCP_NODELAY"})
+
+
+def ours(policy: str, environment: Mapping[str, str], spool: Path | None = None) -> Receiver:
+    """Give our listener under a policy; `environment` has the servers."""
+    own = {"RADSTREAM_ACK_POLICY": policy}
+    return Receiver(
+        name=f"RadStream, {policy}",
+        command=lambda _: [sys.executable, "-m", "dicom_listener"],
+        version=metadata.version("radstream"),
+        environment={**environment, **own},
+        ours=True,
+        spool=spool,
+    )
+
+
+def storescp(*more: str, name: str) -> Receiver:
+    """Give DCMTK's storescp: bit-preserving, large PDUs; no fsync, no hash."""
+    words = ["storescp", "+B", "--max-pdu", PDU_BYTES, *more]
+    return Receiver(
+        name=name,
+        command=lambda place: [*words, "--output-directory", str(place.folder), str(place.port)],
+        version=_first_line(["storescp", "--version"]),
+        environment={"TCP_NODELAY": "1"},
+    )
+
+
+def orthanc() -> Receiver:
+    """Give Orthanc with its default index (SQLite), without its HTTP server."""
+
+    def command(place: Place) -> list[str]:
+        config = {
+            "Name": "bench",
+            "StorageDirectory": str(place.folder),
+            "IndexDirectory": str(place.folder),
+            "DicomAet": AE_TITLE,
+            "DicomPort": place.port,
+            "HttpServerEnabled": False,
+            "MaximumPduLength": int(PDU_BYTES),
+            "Plugins": [],
+        }
+        if place.folder.is_dir():
+            (place.folder / "orthanc.json").write_text(json.dumps(config))
+        return ["Orthanc", "--logfile=/dev/null", str(place.folder / "orthanc.json")]
+
+    return Receiver(name="Orthanc", command=command, version=_first_line(["Orthanc", "--version"]))
+
+
+def pynetdicom_app() -> Receiver:
+    """Give pynetdicom's own storescp application."""
+    words = [sys.executable, "-m", "pynetdicom", "storescp", "--quiet", "--max-pdu", PDU_BYTES]
+    return Receiver(
+        name="pynetdicom storescp",
+        command=lambda place: [*words, "--output-directory", str(place.folder), str(place.port)],
+        version=metadata.version("pynetdicom"),
+        slow=True,
+    )
+
+
+def free_port() -> int:
+    """Return a port of loopback that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), 1.0).close()
+    except OSError:
+        return False
+    return True
+
+
+def _first_line(command: list[str]) -> str:
+    found = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return found.strip().splitlines()[0].strip("$ ")

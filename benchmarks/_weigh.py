@@ -1,0 +1,65 @@
+"""What a process and all that it started cost: CPU time and memory, from /proc."""
+
+import os
+import threading
+from contextlib import suppress
+from pathlib import Path
+from typing import Self
+
+_TICK_MS = 1000 / os.sysconf("SC_CLK_TCK")
+_PAGE_MB = os.sysconf("SC_PAGE_SIZE") / 2**20
+_SAMPLE_SECONDS = 0.1
+_UTIME, _CSTIME = 11, 14  # fields of /proc/PID/stat after the name: utime, stime, cutime, cstime
+
+
+def tree(pid: int) -> list[int]:
+    """Give a process and its descendants; what ends meanwhile is left out."""
+    found = [pid]
+    with suppress(OSError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            with suppress(OSError):
+                for child in (task / "children").read_text().split():
+                    found += tree(int(child))
+    return found
+
+
+def cpu_ms(pid: int) -> float:
+    """Give the CPU time (ms) of a tree, its ended and awaited children included."""
+    ticks = 0
+    for one in tree(pid):
+        with suppress(OSError):
+            fields = Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split()
+            ticks += sum(int(field) for field in fields[_UTIME : _CSTIME + 1])
+    return ticks * _TICK_MS
+
+
+def rss_mb(pid: int) -> float:
+    """Give the resident memory (MB of 1024 x 1024 bytes), summed over the tree: shared pages count for each."""
+    pages = 0
+    for one in tree(pid):
+        with suppress(OSError):
+            pages += int(Path(f"/proc/{one}/statm").read_text().split()[1])
+    return pages * _PAGE_MB
+
+
+class Peak:
+    """Samples the memory of a tree while the block runs; `mb` is the highest."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self.mb = 0.0
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+        self.mb = max(self.mb, rss_mb(self._pid))
+
+    def _run(self) -> None:
+        while not self._stop.wait(_SAMPLE_SECONDS):
+            self.mb = max(self.mb, rss_mb(self._pid))

@@ -1,0 +1,248 @@
+"""The listener beside other receivers: images a second, time to the answer, CPU and memory, all in one run.
+
+`python benchmarks/listener.py [--quick] [--rounds N]` writes benchmarks/results/listener.json. Receivers take turns
+(round robin), each started afresh, warmed up and killed after its turn; a figure is the median of the rounds, a ratio
+the median of the rounds' ratios, so that whatever slows one slows the other. Senders, receivers and servers share the
+machine. Ours forwards to journal, object store and log while it receives; the others only write a file.
+The quick matrix (4 associations, disk, 0.5 and 10 MB) takes about 3 minutes, the full one 25.
+"""
+
+import argparse
+import json
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from _backlog import measure_backlog
+from _films import SyntheticFilm, make_films
+from _receivers import Receiver, Running, orthanc, ours, pynetdicom_app, storescp
+from _record import SERVERS, percentiles, plain_environment, running, write
+from _senders import AS_INSTALLED, DCMSEND, ENVIRONMENT, Sender, Sent
+from _weigh import Peak, cpu_ms
+
+from radstream.stack.site import Site
+from radstream.stack.supervision import Supervisor
+
+ROUNDS = 3
+MEMORY = Path("/dev/shm")  # noqa: S108 - the point is that it is tmpfs
+IMAGES = {0.5: 1000, 10.0: 96, 50.0: 16}
+SLOW_SHARE = 8  # slow receivers get so much fewer
+WARM_UP = 16  # images before the clock runs
+BARE = "bare insert, put, publish (no sender)"
+REFERENCE = "storescp +B"
+SPOOL, PUBLISHED = "RadStream, spool", "RadStream, published"
+BARS = {SPOOL: 1.0, PUBLISHED: 0.8}
+BAR_BACKLOG = 0.8
+POLICIES = ("spool", "published")
+
+Films = Mapping[float, Sequence[SyntheticFilm]]
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One place of the matrix: what is sent, how, to whom, onto what."""
+
+    size_mb: float
+    associations: int
+    storage: str  # disk or tmpfs
+    receivers: Sequence[Receiver]
+    sender: str = "dcmsend"
+    bare: bool = False
+
+    def make_sender(self) -> Sender:
+        """Give its sender."""
+        environment = AS_INSTALLED if self.sender == "dcmsend, Nagle on" else ENVIRONMENT
+        return Sender(DCMSEND, self.associations, environment)
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What one receiver did in one round."""
+
+    sent: Sent
+    cpu_ms: float
+    servers_cpu_ms: float
+    peak_rss_mb: float
+
+
+class Bench:
+    """Holds what every turn needs."""
+
+    def __init__(self, site: Site, films: Films, folders: Mapping[str, Path]) -> None:
+        self._site = site
+        self._films = films
+        self._folders = folders
+        self._environment = {**plain_environment(), **site.environment}
+        self._servers = [pid for _, pid, _ in Supervisor(site).states().values() if pid]
+
+    def measure(self, cell: Cell, rounds: int) -> dict[str, object]:
+        """Let the receivers of a cell take turns; give the cell's figures."""
+        turns: dict[str, list[Turn]] = {one.name: [] for one in cell.receivers}
+        bare: list[float] = []
+        for _ in range(rounds):
+            for receiver in cell.receivers:
+                turns[receiver.name].append(self._turn(cell, receiver))
+            if cell.bare:
+                bare.append(self._bare(cell.size_mb))
+        against = [one.sent.images_per_second for one in turns[REFERENCE]]
+        found = {name: figures(these, against) for name, these in turns.items()}
+        if bare:
+            found[BARE] = {"images_per_second": _median(bare)}
+            for name, these in turns.items():
+                if name.startswith(PUBLISHED):
+                    rates = [one.sent.images_per_second for one in these]
+                    found[name]["ratio_to_bare"] = _ratio(rates, bare)
+        print(_line(cell, found), flush=True)
+        return {
+            "size_mb": cell.size_mb,
+            "associations": cell.associations,
+            "storage": cell.storage,
+            "sender": cell.sender,
+            "images": len(self._films[cell.size_mb]),
+            "receivers": found,
+        }
+
+    def _turn(self, cell: Cell, receiver: Receiver) -> Turn:
+        films = self._films[cell.size_mb]
+        if receiver.slow:
+            films = films[: max(cell.associations, len(films) // SLOW_SHARE)]
+        sender = cell.make_sender()
+        with receiver.running(self._folders[cell.storage]) as at:
+            self._send(sender, self._films[0.5][:WARM_UP], at)
+            before, servers = cpu_ms(at.pid), self._servers_cpu_ms()
+            with Peak(at.pid) as peak:
+                sent = self._send(sender, films, at)
+            turn = Turn(sent, cpu_ms(at.pid) - before, self._servers_cpu_ms() - servers, peak.mb)
+        self._forget_objects()
+        return turn
+
+    def _send(self, sender: Sender, films: Sequence[SyntheticFilm], at: Running) -> Sent:
+        for film in films:
+            film.renew()
+        return sender.send([film.path for film in films], at.port)
+
+    def _servers_cpu_ms(self) -> float:
+        return sum(cpu_ms(pid) for pid in self._servers)
+
+    def _bare(self, size_mb: float) -> float:
+        script = str(Path(__file__).with_name("_bare.py"))
+        paths = [str(film.path) for film in self._films[size_mb]]
+        done = subprocess.run(
+            [sys.executable, script],
+            env=self._environment,
+            input="\n".join(paths),
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        )
+        found = json.loads(done.stdout)
+        self._forget_objects()
+        return float(found["images"] / found["seconds"])
+
+    def _forget_objects(self) -> None:
+        """Give the disk back: nobody reads them."""
+        shutil.rmtree(self._site.state_dir / "objects" / "radstream" / "instances", ignore_errors=True)
+
+
+def figures(turns: Sequence[Turn], reference: Sequence[float]) -> dict[str, object]:
+    """Sum up a receiver's rounds."""
+    rates = [one.sent.images_per_second for one in turns]
+    return {
+        "images_per_second": _median(rates),
+        "rounds": [round(rate, 2) for rate in rates],
+        "ratio_to_storescp": _ratio(rates, reference),
+        "answer_ms": percentiles([ms for one in turns for ms in one.sent.answers_ms]),
+        "cpu_ms_an_image": _median([one.cpu_ms / len(one.sent.answers_ms) for one in turns]),
+        "servers_cpu_ms_an_image": _median([one.servers_cpu_ms / len(one.sent.answers_ms) for one in turns]),
+        "peak_rss_mb": _median([one.peak_rss_mb for one in turns]),
+        "failed": sum(one.sent.failed for one in turns),
+    }
+
+
+def _median(values: Sequence[float]) -> float:
+    return round(statistics.median(values), 2)
+
+
+def _ratio(values: Sequence[float], reference: Sequence[float]) -> float:
+    return _median([one / other for one, other in zip(values, reference, strict=True)])
+
+
+def _line(cell: Cell, found: Mapping[str, Mapping[str, object]]) -> str:
+    head = f"{cell.size_mb:g} MB, {cell.associations} associations, {cell.storage}, {cell.sender}: "
+    return head + "; ".join(f"{name} {one['images_per_second']}" for name, one in found.items())
+
+
+def matrix(environment: Mapping[str, str], *, quick: bool) -> tuple[list[Cell], list[Receiver]]:
+    """Give the cells, and every receiver that stands in one."""
+    first = [ours(policy, environment) for policy in POLICIES]
+    first += [storescp(name=REFERENCE), storescp("--fork", name="storescp +B --fork")]
+    apart = [orthanc(), pynetdicom_app()] if shutil.which("Orthanc") else [pynetdicom_app()]
+    if quick:
+        cells = [Cell(size, 4, "disk", [*first, *apart], bare=True) for size in (0.5, 10.0)]
+        return cells, [*first, *apart]
+    cells = [Cell(size, 4, "disk", [*first, *apart], bare=True) for size in IMAGES]
+    cells += [Cell(size, count, "disk", first) for count in (1, 16) for size in IMAGES]
+    cells += [Cell(size, 4, "tmpfs", first) for size in IMAGES]
+    cells.append(Cell(0.5, 4, "disk", first, sender="dcmsend, Nagle on"))
+    return cells, [*first, *apart]
+
+
+def bars(cells: Sequence[Mapping[str, object]], backlog: Sequence[Mapping[str, object]]) -> dict[str, object]:
+    """Say which bars stand at 4 associations, 0.5 and 10 MB, on the disk."""
+    found: dict[str, object] = {}
+    for cell in cells:
+        where = (cell["associations"], cell["storage"], cell["sender"])
+        if where == (4, "disk", "dcmsend") and cell["size_mb"] in (0.5, 10.0):
+            receivers: Mapping[str, Mapping[str, float]] = cell["receivers"]  # type: ignore[assignment]
+            found[f"spool to storescp, {cell['size_mb']} MB"] = [receivers[SPOOL]["ratio_to_storescp"], BARS[SPOOL]]
+            found[f"published to bare, {cell['size_mb']} MB"] = [receivers[PUBLISHED]["ratio_to_bare"], BARS[PUBLISHED]]
+    for one in backlog:
+        found[f"spool with a backlog, {one['size_mb']} MB"] = [one["ratio"], BAR_BACKLOG]
+    return found
+
+
+def measure(*, quick: bool, rounds: int) -> dict[str, object]:
+    """Measure the matrix and the backlog."""
+    with (
+        tempfile.TemporaryDirectory(prefix="rs-films-", dir=MEMORY) as memory,
+        tempfile.TemporaryDirectory(prefix="rs-store-") as disk,
+        running(SERVERS) as (site, _),
+    ):
+        sizes = [size for size in IMAGES if not quick or size < 50]
+        films = {size: make_films(Path(memory) / f"{size:g}", size, IMAGES[size]) for size in sizes}
+        folders = {"disk": Path(disk) / "store", "tmpfs": Path(memory) / "store"}
+        environment = {**plain_environment(), **site.environment}
+        cells, receivers = matrix(environment, quick=quick)
+        bench = Bench(site, films, folders)
+        found = [bench.measure(cell, rounds) for cell in cells]
+        backlog = [
+            measure_backlog(site, films[size], folders["disk"], rounds, size)
+            for size in ((0.5,) if quick else (0.5, 10.0))
+        ]
+    return {
+        "matrix": "quick" if quick else "full",
+        "rounds": rounds,
+        "sender": {"command": " ".join(DCMSEND), "environment": ENVIRONMENT},
+        "receivers": {one.name: one.described() for one in receivers},
+        "cells": found,
+        "backlog": backlog,
+        "bars": bars(found, backlog),
+    }
+
+
+def main() -> None:
+    """Measure once."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="4 associations, disk, 0.5 and 10 MB")
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    given = parser.parse_args()
+    write("listener", measure(quick=given.quick, rounds=given.rounds))
+
+
+if __name__ == "__main__":
+    main()
