@@ -38,6 +38,7 @@ class Running:
 
     pid: int
     port: int
+    other_port: int  # ours: metrics
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +71,7 @@ class Receiver:
             )
         try:
             self._await(process, place)
-            yield Running(process.pid, place.port)
+            yield Running(process.pid, place.port, place.other_port)
         finally:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
@@ -78,9 +79,14 @@ class Receiver:
 
     def described(self) -> dict[str, object]:
         """Say what ran, for the record."""
-        words = [Path(word).name if "/" in word else word for word in self.command(Place(Path("FOLDER"), 1, 2))]
+        place = Place(Path("FOLDER"), 0, 0)
+        words = [Path(word).name if word.startswith("/") else word for word in self.command(place)]
         settings = {name: value for name, value in self.environment.items() if name in PUBLIC}
-        return {"version": self.version, "command": " ".join(words), "environment": settings}
+        return {
+            "version": self.version,
+            "command": " ".join("PORT" if word == "0" else word for word in words),
+            "environment": settings,
+        }
 
     def _own(self, place: Place) -> dict[str, str]:
         return {

@@ -35,11 +35,30 @@ def cpu_ms(pid: int) -> float:
 
 def rss_mb(pid: int) -> float:
     """Give the resident memory (MB of 1024 x 1024 bytes), summed over the tree: shared pages count for each."""
-    pages = 0
-    for one in tree(pid):
-        with suppress(OSError):
-            pages += int(Path(f"/proc/{one}/statm").read_text().split()[1])
-    return pages * _PAGE_MB
+    return sum(own_rss_mb(one) for one in tree(pid))
+
+
+def own_rss_mb(pid: int) -> float:
+    """Give the resident memory of one process; 0 when it has ended."""
+    with suppress(OSError):
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE_MB
+    return 0.0
+
+
+def descriptors(pid: int) -> int:
+    """Count the open descriptors of a tree."""
+    return sum(_entries(one, "fd") for one in tree(pid))
+
+
+def threads(pid: int) -> int:
+    """Count the threads of a tree."""
+    return sum(_entries(one, "task") for one in tree(pid))
+
+
+def _entries(pid: int, kind: str) -> int:
+    with suppress(OSError):
+        return len(list(Path(f"/proc/{pid}/{kind}").iterdir()))
+    return 0
 
 
 class Peak:

@@ -9,6 +9,7 @@ The quick matrix (4 associations, disk, 0.5 and 10 MB) takes about 3 minutes, th
 
 import argparse
 import json
+import os
 import shutil
 import statistics
 import subprocess
@@ -208,6 +209,7 @@ def bars(cells: Sequence[Mapping[str, object]], backlog: Sequence[Mapping[str, o
 
 def measure(*, quick: bool, rounds: int) -> dict[str, object]:
     """Measure the matrix and the backlog."""
+    load_before = round(os.getloadavg()[0], 2)
     with (
         tempfile.TemporaryDirectory(prefix="rs-films-", dir=MEMORY) as memory,
         tempfile.TemporaryDirectory(prefix="rs-store-") as disk,
@@ -227,6 +229,7 @@ def measure(*, quick: bool, rounds: int) -> dict[str, object]:
     return {
         "matrix": "quick" if quick else "full",
         "rounds": rounds,
+        "load_before": load_before,
         "sender": {"command": " ".join(DCMSEND), "environment": ENVIRONMENT},
         "receivers": {one.name: one.described() for one in receivers},
         "cells": found,

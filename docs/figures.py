@@ -5,10 +5,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-RESULTS = Path(__file__).parents[1] / "benchmarks" / "results"
-MODEL = Path(__file__).parents[1] / "models" / "chest-pneumonia" / "1.0.0" / "manifest.json"
+import listener_figures
+from listener_figures import Rows, measured
 
-Rows = list[tuple[str, str, str]]
+MODEL = Path(__file__).parents[1] / "models" / "chest-pneumonia" / "1.0.0" / "manifest.json"
 
 
 def _latency(found: Mapping[str, Any]) -> Rows:
@@ -78,6 +78,8 @@ def _streams(found: Mapping[str, Any]) -> Rows:
 
 
 PARTS: Mapping[str, Callable[[Mapping[str, Any]], Rows]] = {
+    "listener": listener_figures.bars,
+    "soak": listener_figures.soak,
     "demo": _demo,
     "stack": _stack,
     "memory": _memory,
@@ -88,12 +90,10 @@ PARTS: Mapping[str, Callable[[Mapping[str, Any]], Rows]] = {
 }
 
 #: What README shows of them.
-FIRST = ("demo", "stack", "memory", "latency", "throughput")
+FIRST = ("listener", "demo", "stack", "memory", "latency", "throughput")
 
-
-def measured(name: str) -> dict[str, Any]:
-    """Read what a benchmark wrote."""
-    return dict(json.loads((RESULTS / f"{name}.json").read_text("utf-8")))
+#: Beside rows: a table of a benchmark's own.
+TABLES: Mapping[str, Callable[[Mapping[str, Any]], list[str]]] = {"listener": listener_figures.table}
 
 
 def page() -> str:
@@ -111,11 +111,13 @@ def page() -> str:
             "",
             f"## `python benchmarks/{name}.py`",
             "",
-            f"{found['measured_at']}, {machine['cores']} cores ({machine['processor']}), Python {machine['python']}.",
+            f"{found['measured_at']}, {machine['cores']} cores ({machine['processor']}), Python {machine['python']}, "
+            f"load {machine['load']} at its end.",
             "",
             "| what | measured | bar |",
             "|---|---|---|",
             *(f"| {what} | {value} | {bar or '-'} |" for what, value, bar in rows(found)),
+            *(TABLES[name](found) if name in TABLES else ()),
         ]
     return "\n".join([*parts, ""])
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import conformance
 import figures
+import plots
 
 from radstream.settings import documentation
 from schemas.topics import TOPICS, Topic
@@ -69,6 +70,8 @@ PAGES = {
     "topics.md": topics_page,
     "figures.md": figures.page,
     "conformance.md": conformance.page,
+    "listener.svg": plots.listener,
+    "soak.svg": plots.soak,
     "../README.md": readme,
 }
 
