@@ -25,7 +25,7 @@ from radstream.journal_writer import Journal, Registered
 from radstream.logs import get_log
 from radstream.objects import Objects
 from radstream.service import Stop
-from radstream.spool import Spool
+from radstream.spool import Spool, received_at
 from radstream.spool_entry import Entry
 from schemas.errors import Fenced, RadStreamError, SchemaMissing, Unavailable
 from schemas.identity import Pseudonyms, object_key
@@ -35,7 +35,7 @@ from schemas.words import Lane
 STORING_THREADS = 4
 LARGEST_TRANSACTION = 64  # events
 QUEUE_LIMIT = 4096  # entries in memory; the rest stays on the disk until there is room
-_REFILL_BELOW = QUEUE_LIMIT // 8
+_REFILL = 512  # entries that are taken from the disk at a time: what a fresh image may have to wait behind
 _FIRST_RETRY_SECONDS, _LONGEST_RETRY_SECONDS = 0.1, 2.0
 _ASIDE_SECONDS = 60.0
 _HELD_SECONDS = 0.05
@@ -147,17 +147,22 @@ class Forwarder:
             sequence = self._sequence
         where.put((work.urgency, sequence, work))
 
+    def oldest(self) -> datetime | None:
+        """Receipt of the image that waits longest of those in hand: older ones are taken from the disk first."""
+        with self._guard:
+            return min(map(received_at, self._known), default=None)
+
     def _refill(self, received_before: datetime | None = None) -> None:
-        """Take entries from the disk that are not in memory: at the start, and after there were too many."""
-        for entry in self._ways.spool.entries():
-            if received_before is not None and entry.note.received_at > received_before:
-                continue  # its receiver is about to submit it, and waits for that ticket
-            with self._guard:
-                full = len(self._known) >= QUEUE_LIMIT
-            if full:
-                return
-            if time.monotonic() >= self._aside.get(entry.name, 0.0):
-                self._take(Work(entry, Ticket()))
+        """Take entries from the disk that are not in memory: at the start, and after there were too many.
+
+        `received_before`: the receiver of a younger one is about to submit it, and waits for that ticket.
+        """
+        now = time.monotonic()
+        with self._guard:
+            self._aside = {name: due for name, due in self._aside.items() if due > now}
+            without = self._known | self._aside.keys()
+        for entry in self._ways.spool.entries(_REFILL, without, received_before):
+            self._take(Work(entry, Ticket()))
 
     def _store_loop(self) -> None:
         while not self._stop.requested:
@@ -186,8 +191,13 @@ class Forwarder:
     def _store(self, work: Work) -> None:
         """Bring one image into journal and object store, in this order; a repeat ends here."""
         ways, note = self._ways, work.entry.note
+        if note.doubted and not work.entry.is_whole():
+            self._tear(work)
+            return
         if work.header is None:
-            work.header = header_of_file(work.entry.path, note.data_set_offset, note.transfer_syntax_uid)
+            work.header = header_of_file(
+                work.entry.path, note.data_set_offset, note.size_bytes, note.transfer_syntax_uid
+            )
         row = ways.journal.register(arrival_of(note, work.header))
         ways.crash_points.reach(Step.AFTER_JOURNAL)
         if not row.is_published or row.state == "purged":
@@ -276,6 +286,13 @@ class Forwarder:
             self._aside.pop(work.entry.name, None)
         work.ticket.published.set()
 
+    def _tear(self, work: Work) -> None:
+        """Leave an image alone whose fsync had not ended when the machine went down: nobody was told Success."""
+        self._ways.spool.torn(work.entry)
+        get_log().error("image torn", cause="torn", slot=work.entry.path.parent.name)
+        with self._guard:
+            self._known.discard(work.entry.name)
+
     def _set_aside(self, work: Work, error: Exception) -> None:
         """Leave an image in the spool for later: it is durable there."""
         cause = error.cause if isinstance(error, RadStreamError) else "internal"
@@ -286,8 +303,8 @@ class Forwarder:
             self._aside[work.entry.name] = time.monotonic() + _ASIDE_SECONDS
 
     def _keep_loop(self) -> None:
-        keep(self._ways.spool, self._refill_if_low, self._checkpoint_seconds, self._stop)
+        keep(self._ways.spool, self._refill_if_low, self.oldest, self._checkpoint_seconds, self._stop)
 
     def _refill_if_low(self) -> None:
-        if len(self._known) < min(_REFILL_BELOW, self._ways.spool.depth):
+        if len(self._known) < min(_REFILL, self._ways.spool.depth):
             self._refill(datetime.now(UTC) - _YOUNG)

@@ -5,9 +5,11 @@ pydicom reads all values before it lets us choose; on a mapped file this walk is
 """
 
 import mmap
+import os
 import struct
 import zlib
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,6 +32,7 @@ _CHARACTER_SETS = 0x00080005
 _DEEPEST = 32  # sequences in sequences (count)
 _LONGEST_VALUE = 1024  # bytes that we copy of a wanted value
 _DEFLATED = "1.2.840.10008.1.2.1.99"
+_FIRST_BYTES = 32 * 1024  # pixels begin before, in nearly every image
 _INFLATED_BYTES = 4 * 1024 * 1024  # of a deflated data set, looked at
 _ASCII_ENCODINGS = ["iso8859"]
 
@@ -83,16 +86,17 @@ _EXPLICIT_LITTLE = _Encoding(explicit=True, order="<")
 _IMPLICIT_LITTLE = _Encoding(explicit=False, order="<")
 
 
-def read_header(data: memoryview, transfer_syntax_uid: str) -> Header:
+def read_header(data: memoryview, transfer_syntax_uid: str, *, is_cut: bool = False) -> Header:
     """Walk a data set's top level up to its pixels and give the wanted values.
 
     `data` begins at the data set (inflated, for a deflated syntax). Raises UnparsableDataSet where the bytes are no
-    data set; truncated pixels are none of our business.
+    data set; truncated pixels are none of our business. `is_cut`: the data set goes on behind `data`, so its end is
+    no good end.
     """
     raw: dict[int, bytes] = {}
     last = -1
     encoding = _ENCODINGS.get(transfer_syntax_uid, _EXPLICIT_LITTLE)
-    for tag, start, length in _elements(data, encoding):
+    for tag, start, length in _elements(data, encoding, is_cut=is_cut):
         if tag <= last:
             raise UnparsableDataSet(f"tag {tag:08x} is not above the one before it (PS3.5 7.1)")
         last = tag
@@ -104,20 +108,28 @@ def read_header(data: memoryview, transfer_syntax_uid: str) -> Header:
     return Header({WANTED[tag]: _text(value, encodings) for tag, value in raw.items()})
 
 
-def header_of_file(path: Path, offset: int, transfer_syntax_uid: str) -> Header:
-    """Read the header of a spooled object whose data set begins at `offset`, without reading its pixels."""
+def header_of_file(path: Path, offset: int, end: int, transfer_syntax_uid: str) -> Header:
+    """Read the header of a spooled object whose data set stands from `offset` to `end`, without reading its pixels."""
     with path.open("rb") as file:
-        if transfer_syntax_uid == _DEFLATED:
-            file.seek(offset)
-            return read_header(memoryview(_inflated(file.read(_INFLATED_BYTES))), transfer_syntax_uid)
-        if path.stat().st_size <= offset:
-            raise UnparsableDataSet("the data set is empty")
-        with (
-            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped,
-            memoryview(mapped) as view,
-            view[offset:] as data,
-        ):
-            return read_header(data, transfer_syntax_uid)
+        return header_of_descriptor(file.fileno(), offset, end, transfer_syntax_uid)
+
+
+def header_of_descriptor(fd: int, offset: int, end: int, transfer_syntax_uid: str) -> Header:
+    """Read the header of an open file's data set: of its first bytes, and of the whole where they don't reach."""
+    if end <= offset:
+        raise UnparsableDataSet("the data set is empty")
+    if transfer_syntax_uid == _DEFLATED:
+        data = os.pread(fd, min(end - offset, _INFLATED_BYTES), offset)
+        return read_header(memoryview(_inflated(data)), transfer_syntax_uid)
+    if end - offset > _FIRST_BYTES:
+        with suppress(UnparsableDataSet):  # it may be the cut that can't be parsed: then the whole decides
+            return read_header(memoryview(os.pread(fd, _FIRST_BYTES, offset)), transfer_syntax_uid, is_cut=True)
+    with (
+        mmap.mmap(fd, end, access=mmap.ACCESS_READ) as mapped,
+        memoryview(mapped) as view,
+        view[offset:end] as whole,
+    ):
+        return read_header(whole, transfer_syntax_uid)
 
 
 def _inflated(data: bytes) -> bytes:
@@ -128,7 +140,7 @@ def _inflated(data: bytes) -> bytes:
         raise UnparsableDataSet("the deflated data set does not inflate") from error
 
 
-def _elements(data: memoryview, encoding: _Encoding) -> Iterator[tuple[int, int, int]]:
+def _elements(data: memoryview, encoding: _Encoding, *, is_cut: bool) -> Iterator[tuple[int, int, int]]:
     """Give tag, offset and length of each top-level element before the pixels."""
     at = 0
     while at < len(data):
@@ -142,6 +154,8 @@ def _elements(data: memoryview, encoding: _Encoding) -> Iterator[tuple[int, int,
         at = start + length
         if at > len(data):
             raise UnparsableDataSet(f"element {tag:08x} says {length} bytes, more than there are")
+    if is_cut:
+        raise UnparsableDataSet("the header goes on behind what was looked at")
 
 
 def _element(data: memoryview, at: int, encoding: _Encoding) -> tuple[int, int, int]:

@@ -13,7 +13,13 @@ from schemas.errors import RadStreamError
 _ROUND_SECONDS = 1.0
 
 
-def keep(spool: Spool, refill: Callable[[], None], checkpoint_seconds: float, stop: Stop) -> None:
+def keep(
+    spool: Spool,
+    refill: Callable[[], None],
+    oldest: Callable[[], datetime | None],
+    checkpoint_seconds: float,
+    stop: Stop,
+) -> None:
     """Keep the spool until asked to stop: measure and refill each round, checkpoint when it is due."""
     checkpoint_at = time.monotonic() + checkpoint_seconds
     while not stop.wait(_ROUND_SECONDS):
@@ -22,13 +28,12 @@ def keep(spool: Spool, refill: Callable[[], None], checkpoint_seconds: float, st
                 spool.checkpoint()
                 checkpoint_at = time.monotonic() + checkpoint_seconds
             refill()
-            _measure(spool)
+            _measure(spool, oldest())
         except (RadStreamError, OSError) as error:
             get_log().error("spool not kept", exc_info=error)
 
 
-def _measure(spool: Spool) -> None:
-    oldest = spool.oldest()
+def _measure(spool: Spool, oldest: datetime | None) -> None:
     instruments.SPOOL_DEPTH.set(spool.depth)
     instruments.SPOOL_KEPT.set(spool.kept)
     instruments.SPOOL_USED.set(spool.used_percent())

@@ -10,7 +10,7 @@ from dicom_listener import instruments
 from dicom_listener.command_set import StoreRequest
 from dicom_listener.crash_points import CrashPoints, Step
 from dicom_listener.forwarder import Forwarder, Ticket
-from dicom_listener.header import Header, header_of_file
+from dicom_listener.header import Header, header_of_descriptor
 from dicom_listener.part10 import preamble_and_meta
 from dicom_listener.routes import Sent, route
 from dicom_listener.statuses import ClassNotNegotiated, StoreStatus, status_of
@@ -25,6 +25,7 @@ from schemas.words import Lane
 if TYPE_CHECKING:
     from pynetdicom.association import Association
 
+_LOG = get_log()
 _LONGEST_UID = 64  # PS3.5 9.1
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*", re.ASCII)
 
@@ -234,7 +235,9 @@ class StoreReceipt:
         """Read the header and compare it with the command (PS3.4 B.2.3)."""
         standard = self._reception.terms.lenient_syntaxes
         try:
-            header = header_of_file(incoming.path, self._offset, self._transfer_syntax_uid)
+            header = header_of_descriptor(
+                incoming.fileno(), self._offset, incoming.size_bytes, self._transfer_syntax_uid
+            )
         except UnparsableDataSet:
             if standard is None or self._transfer_syntax_uid in standard:
                 raise
@@ -267,7 +270,7 @@ class StoreReceipt:
         instruments.ACK.observe(now - self._arrived)
         if note is not None:
             instruments.BYTES.inc(note.size_bytes - self._offset)
-        get_log().info(
+        _LOG.info(
             "image answered",
             status=status,
             cause=self._cause,

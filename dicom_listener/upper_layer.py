@@ -7,7 +7,9 @@ and no length that a peer claims is believed before it is checked against what w
 
 import select
 import socket
+import ssl
 import struct
+import threading
 from typing import TYPE_CHECKING, Protocol, cast
 
 from pynetdicom.dul import DULServiceProvider
@@ -21,8 +23,8 @@ if TYPE_CHECKING:
     from pynetdicom.association import Association
 
 BUFFER_BYTES = 128 * 1024
-#: How long an idle association sleeps in one select: answers of pynetdicom's own wait at most this.
-_IDLE_SECONDS = 0.01
+#: How long an idle association sleeps in one poll: answers of pynetdicom's own wait at most this.
+_IDLE_MILLISECONDS = 10
 #: 128 contexts of 40 transfer syntaxes and a long user identity fit in.
 _LARGEST_ASSOCIATE_BYTES = 256 * 1024
 _LARGEST_COMMAND_BYTES = 16 * 1024
@@ -81,6 +83,8 @@ class BufferedSocket(AssociationSocket):
         super().__init__(assoc, client_socket=client_socket)
         self._buffer = memoryview(bytearray(BUFFER_BYTES))
         self._start = self._end = 0
+        self._poll = select.poll()
+        self._poll.register(client_socket, select.POLLIN)
 
     @property
     def ready(self) -> bool:
@@ -89,11 +93,16 @@ class BufferedSocket(AssociationSocket):
             return True
         if self.socket is None or not self._is_connected:
             return False
+        if isinstance(self.socket, ssl.SSLSocket) and self.socket.pending():
+            return True
         try:
-            return bool(select.select([self.socket], [], [], _IDLE_SECONDS)[0])
-        except (OSError, ValueError):
+            found = self._poll.poll(_IDLE_MILLISECONDS)
+        except OSError:
+            found = [(-1, select.POLLNVAL)]
+        if found and found[0][1] & select.POLLNVAL:
             self.event_queue.put("Evt17")
             return False
+        return bool(found)
 
     def recv(self, nr_bytes: int) -> bytearray:
         """Read exactly `nr_bytes`; the caller has checked the number. Raises ConnectionError at the end."""
@@ -115,6 +124,34 @@ class BufferedSocket(AssociationSocket):
         self._start = stop
         return view
 
+    def answer(self, data: bytes) -> None:
+        """Send all of a PDU of our own; raise OSError."""
+        if self.socket is None:
+            raise ConnectionError("the socket is closed")
+        self.socket.sendall(data)
+
+
+class _Pause(threading.Event):
+    """What pynetdicom's association thread waits at each round: it also waits while we read objects.
+
+    Its loop looks at its queues a thousand times a second; while a C-STORE is in hand they hold nothing for it.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.set()
+        self.calm = threading.Event()
+        self.calm.set()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until nobody pauses the association, pynetdicom or we."""
+        while not (self.calm.is_set() and self.is_set()):
+            self.calm.wait(timeout)
+            super().wait(timeout)
+            if timeout is not None:
+                break
+        return self.is_set()
+
 
 class StoreDul(DULServiceProvider):
     """pynetdicom's upper layer, with P-DATA read by us."""
@@ -128,6 +165,8 @@ class StoreDul(DULServiceProvider):
         self._passing = 0  # bytes that the data set of another command may still have
         self._store: tuple[StoreRequest, int, Receipt] | None = None
         self._images = 0
+        self._pause = _Pause()
+        assoc._reactor_checkpoint = self._pause  # noqa: SLF001 - pynetdicom's own way to pause an association's thread
 
     def run_reactor(self) -> None:
         """Run until the association is over; what had not arrived whole is discarded."""
@@ -135,6 +174,7 @@ class StoreDul(DULServiceProvider):
             super().run_reactor()
         finally:
             self._discard()
+            self._pause.calm.set()
             self._door.closed(self.assoc, self._images)
 
     @property
@@ -148,6 +188,7 @@ class StoreDul(DULServiceProvider):
                 # What an aborted peer still sends is dropped; unread bytes would turn our close into a reset.
                 self._peer.take(BUFFER_BYTES)
                 return
+            self._pause.calm.clear()
             self._read_while_storing()
         except (OSError, ConnectionError):
             self._discard()
@@ -155,6 +196,8 @@ class StoreDul(DULServiceProvider):
         except (NotUpperLayer, UnparsableDataSet):
             self._discard()
             self.event_queue.put("Evt19")
+        finally:
+            self._pause.calm.set()
 
     def _read_while_storing(self) -> None:
         """Read PDUs; return to the reactor when one is pynetdicom's or the peer pauses between objects."""
@@ -229,7 +272,7 @@ class StoreDul(DULServiceProvider):
             self._store = None
             command = store_response(request, receipt.finish())
             head = _PDU.pack(_P_DATA, 0, _PDV.size + len(command))
-            self._peer.send(head + _PDV.pack(len(command) + _PDV_COUNTED, context_id, _COMMAND | _LAST) + command)
+            self._peer.answer(head + _PDV.pack(len(command) + _PDV_COUNTED, context_id, _COMMAND | _LAST) + command)
             self._images += 1
 
     def _pass(self, context_id: int, control: int, size: int) -> None:

@@ -1,28 +1,42 @@
 """The spool: images on the listener's own disk, durable before anything else is asked for them.
 
-One folder a slot, held by one process (flock). An image NAME passes through these files:
+One folder a slot, held by one process (flock). An image is one file: the Part 10 object, then its note and a footer
+(`spool_entry.py`), so that one fsync makes all of it durable. The file's name says what it is:
 
-NAME.part    its bytes are arriving; removed at the next start
-NAME.dcm     the whole Part 10 object, fsynced
-NAME.json    beside it: the image waits to be forwarded, and survives us
-NAME.done    instead of NAME.json: forwarded, kept until a checkpoint
+RANDOM.part    its bytes are arriving; removed at the next start
+NAME.dcm       the image waits to be forwarded, and survives us
+NAME.done      forwarded, kept until a checkpoint
+NAME.doubt     the machine went down: waits again, and what servers answered before may be gone
+NAME.torn      after a machine went down its bytes are not what its note says: its fsync had not ended, so nobody was
+               told Success; kept for a person, forwarded never
+
+NAME is its lane's rank (0 STAT, 1 routine), its receipt and a random part: the folder's own order is the order of
+forwarding, and a backlog of any length needs no memory.
 """
 
 import fcntl
+import heapq
 import os
 import threading
-from dataclasses import replace
-from datetime import datetime
+import time
+from collections.abc import Callable, Collection, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
-from radstream.spool_entry import Entry, Incoming, Note, translated
+from radstream.spool_entry import Entry, Incoming, Note, Torn, translated
 from schemas.errors import SettingInvalid, SpoolFull
 from schemas.words import Lane
 
-_PART, _DATA, _WAITING, _DONE, _NEW = ".part", ".dcm", ".json", ".done", ".new"
+_PART, _WAITING, _DONE, _DOUBT, _TORN = ".part", ".dcm", ".done", ".doubt", ".torn"
+_WAIT = (_WAITING, _DOUBT)
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _PRIVATE = 0o700
+_STAT, _ROUTINE = "0", "1"
+_MICROSECONDS = 1_000_000
+_TIME_DIGITS = 14  # hexadecimal: microseconds of UTC, enough for two thousand years
+#: How old an answer of the file system about its free space may be (seconds).
+_USED_SECONDS = 0.05
 
 
 class Spool:
@@ -33,11 +47,13 @@ class Spool:
         self._slot = slot
         self._lock_fd = -1
         self._guard = threading.Lock()
-        self._waiting: dict[str, datetime] = {}
-        self._done: list[Path] = []
+        self._depth = 0
+        self._done: list[str] = []
+        self._used = (0.0, -_USED_SECONDS)
+        self._folder_sync = _SharedSync(self._folder)
 
     def open(self) -> None:
-        """Take the slot: lock it, remove what was arriving, take back what a power cut may have cost others.
+        """Take the slot: lock it, remove what was arriving, doubt everything where the machine went down.
 
         Raises SettingInvalid when another process holds the slot, SpoolFull when the folder can't be used.
         """
@@ -63,52 +79,59 @@ class Spool:
 
     def begin(self) -> Incoming:
         """Open a file for an image that is about to arrive; raise SpoolFull."""
-        return Incoming(self._folder / f"{uuid4().hex}{_PART}")
+        return Incoming(f"{self._folder}/{uuid4().hex}{_PART}")
 
     def commit(self, incoming: Incoming, note: Note) -> Entry:
         """Make an image durable; it is ours from here on, whatever is killed. Raises SpoolFull, and nothing is kept.
 
-        1. fsync its bytes
-        2. write and fsync its note
-        3. rename both, the note last: from here on it is an entry
-        4. fsync the folder
+        1. write its note behind its bytes
+        2. rename it: from here on it is an entry
+        3. fsync the file: bytes and note
+        4. fsync the folder; one call serves all images that are ready for it
         """
-        data = incoming.path.with_suffix(_DATA)
-        new = data.with_suffix(_NEW)
+        path = f"{self._folder}/{_name(note)}{_WAITING}"
         try:
+            incoming.seal(note)
+            incoming.rename(path)
             incoming.flush()
             incoming.close()
-            with translated("committing"):
-                _write_synced(new, note.to_json().encode())
-                incoming.path.rename(data)
-                new.rename(data.with_suffix(_WAITING))
-                _sync_folder(self._folder)
+            self._folder_sync.sync()
         except SpoolFull:
             incoming.discard()
-            for path in (new, data.with_suffix(_WAITING), data):
-                path.unlink(missing_ok=True)
             raise
         with self._guard:
-            self._waiting[data.stem] = note.received_at
-        return Entry(data, note)
+            self._depth += 1
+        return Entry(Path(path), note)
 
-    def entries(self) -> list[Entry]:
-        """List what waits, STAT first, then by receipt."""
+    def entries(self, most: int | None = None, without: Collection[str] = (), before: datetime | None = None) -> list[Entry]:
+        """List what waits, STAT first, then by receipt: all of it, or the first `most`.
+
+        `without`: names to leave out; `before`: leave out what was received later.
+        """
+        limit = _digits(before) if before is not None else "g"  # above every digit
         with translated("listing"):
-            found = [
-                Entry(path.with_suffix(_DATA), Note.from_json(path.read_text("utf-8")))
-                for path in self._folder.glob(f"*{_WAITING}")
+            names = [
+                name
+                for name in self._names(*_WAIT)
+                if _received(name) <= limit and name.partition(".")[0] not in without
             ]
-        return sorted(found, key=lambda entry: (entry.note.lane is not Lane.STAT, entry.note.received_at))
+            names = sorted(names) if most is None else heapq.nsmallest(most, names)
+            return [entry for name in names if (entry := self._entry(name)) is not None]
 
     def forwarded(self, entry: Entry) -> None:
         """Mark an image as forwarded: one rename. Its file stays until a checkpoint."""
-        done = entry.path.with_suffix(_DONE)
+        done = f"{self._folder}/{entry.name}{_DONE}"
         with translated("marking as forwarded"):
-            entry.path.with_suffix(_WAITING).rename(done)
+            os.rename(entry.path, done)  # noqa: PTH104 - an image's path is a plain string here: it is twice as fast
         with self._guard:
-            self._waiting.pop(entry.name, None)
+            self._depth -= 1
             self._done.append(done)
+
+    def torn(self, entry: Entry) -> None:
+        """Put an image aside whose bytes are not what its note says."""
+        self._tear(entry.path)
+        with self._guard:
+            self._depth -= 1
 
     def checkpoint(self) -> int:
         """Sync the machine's file systems, then remove what was forwarded before; give the number removed (files).
@@ -121,27 +144,31 @@ class Spool:
             return 0
         os.sync()
         for path in done:
-            path.with_suffix(_DATA).unlink(missing_ok=True)
-            path.unlink(missing_ok=True)
+            Path(path).unlink(missing_ok=True)
+        with self._guard:
+            self._used = (0.0, -_USED_SECONDS)
         return len(done)
 
     @property
     def depth(self) -> int:
         """How many images wait to be forwarded (count)."""
-        return len(self._waiting)
+        return self._depth
 
     @property
     def kept(self) -> int:
         """How many forwarded images wait for a checkpoint (count)."""
         return len(self._done)
 
-    def oldest(self) -> datetime | None:
-        """Receipt of the image that waits longest."""
-        with self._guard:
-            return min(self._waiting.values(), default=None)
-
     def used_percent(self) -> float:
         """How full the spool's file system is, as `df` counts (per cent); full when it can't be asked."""
+        used, asked = self._used
+        now = time.monotonic()
+        if now - asked >= _USED_SECONDS:
+            used = self._ask_used()
+            self._used = (used, now)
+        return used
+
+    def _ask_used(self) -> float:
         try:
             found = os.statvfs(self._folder)
         except OSError:
@@ -149,26 +176,72 @@ class Spool:
         used = found.f_blocks - found.f_bfree
         return 100.0 * used / max(1, used + found.f_bavail)
 
+    def _names(self, *kinds: str) -> Iterator[str]:
+        with os.scandir(self._folder) as found:
+            yield from (one.name for one in found if one.name.endswith(kinds))
+
+    def _entry(self, name: str) -> Entry | None:
+        path = self._folder / name
+        try:
+            note = Note.of_file(path, doubted=name.endswith(_DOUBT))
+        except FileNotFoundError:
+            return None  # forwarded meanwhile
+        except Torn:
+            self._tear(path)
+            with self._guard:
+                self._depth -= 1
+            return None
+        return Entry(path, note)
+
+    def _tear(self, path: Path) -> None:
+        with translated("putting aside"):
+            path.rename(path.with_suffix(_TORN))
+
     def _sweep(self) -> None:
         boot = self._folder / "boot"
         now = _BOOT_ID.read_text("ascii").strip() if _BOOT_ID.exists() else ""
         machine_went_down = boot.exists() and boot.read_text("ascii") != now
-        for path in [*self._folder.glob(f"*{_PART}"), *self._folder.glob(f"*{_NEW}")]:
-            path.unlink()
-        for data in self._folder.glob(f"*{_DATA}"):
-            if not data.with_suffix(_WAITING).exists() and not data.with_suffix(_DONE).exists():
-                data.unlink()
-        for path in [*self._folder.glob(f"*{_WAITING}"), *self._folder.glob(f"*{_DONE}")]:
-            if not path.with_suffix(_DATA).exists():
-                path.unlink()
+        for name in list(self._names(_PART)):
+            (self._folder / name).unlink()
         if machine_went_down:
-            for path in [*self._folder.glob(f"*{_WAITING}"), *self._folder.glob(f"*{_DONE}")]:
-                _doubt(path)
-        self._done = sorted(self._folder.glob(f"*{_DONE}"))
-        for path in self._folder.glob(f"*{_WAITING}"):
-            self._waiting[path.stem] = Note.from_json(path.read_text("utf-8")).received_at
-        _write_synced(boot, now.encode())
-        _sync_folder(self._folder)
+            for name in list(self._names(_WAITING, _DONE)):
+                path = self._folder / name
+                path.rename(path.with_suffix(_DOUBT))
+        self._done = [f"{self._folder}/{name}" for name in sorted(self._names(_DONE))]
+        self._depth = sum(1 for _ in self._names(*_WAIT))
+        with boot.open("wb") as file:
+            file.write(now.encode())
+            file.flush()
+            os.fsync(file.fileno())
+        self._folder_sync.sync()
+
+
+class _SharedSync:
+    """One fsync of a folder for all threads that wait for one: who comes while it runs waits for the next."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._asked = self._done = 0
+        self._guard = threading.Lock()
+        self._running = threading.Lock()
+
+    def sync(self) -> None:
+        """Return when an fsync that began after this call has ended; raise SpoolFull."""
+        with self._guard:
+            self._asked += 1
+            mine = self._asked
+        with self._running:
+            if self._done >= mine:
+                return
+            with self._guard:
+                covered = self._asked
+            with translated("fsync of the folder"):
+                fd = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
+                try:
+                    os.fsync(fd)
+                finally:
+                    os.close(fd)
+            self._done = covered
 
 
 def waiting(root: Path) -> list[Note]:
@@ -177,31 +250,31 @@ def waiting(root: Path) -> list[Note]:
     What comes and goes meanwhile may be missed; a folder that is not there is an empty spool.
     """
     found = []
-    for sidecar in root.glob(f"*/*{_WAITING}"):
+    for path in (path for kind in _WAIT for path in root.glob(f"*/*{kind}")):
         try:
-            found.append(Note.from_json(sidecar.read_text("utf-8")))
-        except FileNotFoundError:
+            found.append(Note.of_file(path, doubted=path.suffix == _DOUBT))
+        except (FileNotFoundError, Torn):
             continue
     return found
 
 
-def _doubt(sidecar: Path) -> None:
-    note = replace(Note.from_json(sidecar.read_text("utf-8")), doubted=True)
-    _write_synced(sidecar.with_suffix(_NEW), note.to_json().encode())
-    sidecar.with_suffix(_NEW).rename(sidecar.with_suffix(_WAITING))
-    sidecar.with_suffix(_DONE).unlink(missing_ok=True)
+def received_at(name: str) -> datetime:
+    """Give the receipt that stands in an entry's name.
+
+    >>> received_at("1" + "00000000000000" + "ab").year
+    1970
+    """
+    return datetime.fromtimestamp(int(_received(name), 16) / _MICROSECONDS, UTC)
 
 
-def _write_synced(path: Path, data: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
+def _name(note: Note) -> str:
+    rank = _STAT if note.lane is Lane.STAT else _ROUTINE
+    return f"{rank}{_digits(note.received_at)}{os.urandom(4).hex()}"
 
 
-def _sync_folder(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+def _digits(at: datetime) -> str:
+    return f"{int(at.timestamp() * _MICROSECONDS):0{_TIME_DIGITS}x}"
+
+
+def _received(name: str) -> str:
+    return name[1 : 1 + _TIME_DIGITS]

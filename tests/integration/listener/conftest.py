@@ -80,7 +80,7 @@ class Listening:
 
     def waiting(self) -> list[Path]:
         """List what lies in the spool: arriving or waiting, not what is forwarded."""
-        return [path for kind in ("part", "new", "json") for path in self.spool.glob(f"*/*.{kind}")]
+        return [path for kind in ("part", "dcm", "doubt") for path in self.spool.glob(f"*/*.{kind}")]
 
     def wait_empty(self, seconds: float = 30.0) -> None:
         """Wait until everything is forwarded."""

@@ -61,7 +61,7 @@ def test_memory_does_not_grow_with_the_object(listen: Callable[..., Listening], 
     assert grown < GROWTH_LIMIT_MIB, f"{grown:.0f} MiB"
     assert event.sha256 == hasher.hexdigest()
     assert event.size_bytes > OBJECT_MIB * MIB
-    until(lambda: not list(listening.spool.glob("*/*.dcm")), 60, "the spool keeps the object")
+    until(lambda: not list(listening.spool.glob("*/*.done")), 60, "the spool keeps the object")
     listening.lose_object(event)
 
 

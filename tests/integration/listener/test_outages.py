@@ -140,7 +140,7 @@ def test_forwarded_files_go_after_a_checkpoint(listen: Callable[..., Listening])
     listening.send(film())
 
     assert len(list(listening.spool.glob("*/*.done"))) == 1
-    until(lambda: not list(listening.spool.glob("*/*.dcm")), 15, "forwarded files stay")
+    until(lambda: not list(listening.spool.glob("*/*.done")), 15, "forwarded files stay")
 
 
 def test_after_a_power_cut_forwarded_images_are_checked_again(listen: Callable[..., Listening]) -> None:

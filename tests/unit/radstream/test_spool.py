@@ -1,14 +1,16 @@
 """The spool: what survives a kill at any point, and what does not."""
 
 import os
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from radstream.spool import Spool, waiting
+from radstream.spool import Spool, received_at, waiting
 from radstream.spool_entry import Entry, Note
 from schemas.errors import SettingInvalid, SpoolFull
+from schemas.identity import data_set_hasher
 from schemas.words import Lane
 
 AT = datetime(2026, 11, 21, 5, 6, 7, 890123, tzinfo=UTC)
@@ -28,6 +30,13 @@ def _note(lane: Lane = Lane.ROUTINE, at: datetime = AT) -> Note:
         size_bytes=3,
         data_set_offset=0,
     )
+
+
+def hash_of_abc() -> str:
+    """Give the hash of the bytes that these tests commit."""
+    hasher = data_set_hasher(_note().transfer_syntax_uid)
+    hasher.update(b"abc")
+    return hasher.hexdigest()
 
 
 def _spool(folder: Path) -> Spool:
@@ -52,15 +61,13 @@ def test_a_committed_image_is_there_after_a_restart(tmp_path: Path) -> None:
 
     assert entry.note == _note()
     with entry.open() as file:
-        assert file.read() == b"abc"
+        assert file.read(entry.note.size_bytes) == b"abc"
 
 
 def test_what_was_arriving_is_gone_after_a_restart(tmp_path: Path) -> None:
-    """Neither an unfinished file nor a file without its note is an image."""
+    """An unfinished file is no image."""
     spool = _spool(tmp_path)
     spool.begin().write(b"half")
-    (tmp_path / "0" / "orphan.dcm").write_bytes(b"renamed, its note was not")
-    (tmp_path / "0" / "note.new").write_bytes(b"{}")
     spool.close()
 
     spool = _spool(tmp_path)
@@ -79,7 +86,12 @@ def test_stat_is_first_then_the_oldest(tmp_path: Path) -> None:
     found = [(entry.note.lane, entry.note.received_at) for entry in spool.entries()]
 
     assert found == [(Lane.STAT, late), (Lane.ROUTINE, early), (Lane.ROUTINE, late)]
-    assert (spool.depth, spool.oldest()) == (3, early)
+    assert spool.depth == 3
+    assert [entry.note for entry in spool.entries(1)] == [_note(Lane.STAT, at=late)]
+    assert [entry.note.received_at for entry in spool.entries(before=early)] == [early]
+    assert received_at(spool.entries(1)[0].name) == late
+    stat = spool.entries(1)[0]
+    assert len(spool.entries(9, without={stat.name})) == 2
 
 
 def test_a_forwarded_image_stays_until_a_checkpoint(tmp_path: Path) -> None:
@@ -115,6 +127,26 @@ def test_after_a_power_cut_forwarded_images_wait_again(tmp_path: Path) -> None:
     (entry,) = _spool(tmp_path).entries()
 
     assert entry.note.doubted
+
+
+def test_after_a_power_cut_torn_bytes_are_put_aside(tmp_path: Path) -> None:
+    """The fsync had not ended, so nobody was told Success: no entry, and a person may look at it."""
+    spool = _spool(tmp_path)
+    whole, torn, cut = (_committed(spool, replace(_note(), sha256=hash_of_abc())) for _ in range(3))
+    spool.close()
+    with torn.path.open("r+b") as file:
+        file.write(b"xyz")
+    os.truncate(cut.path, 100)
+    (tmp_path / "0" / "boot").write_text("another boot")
+
+    spool = _spool(tmp_path)
+    found = {entry.name: entry for entry in spool.entries()}
+
+    assert {name: entry.is_whole() for name, entry in found.items()} == {whole.name: True, torn.name: False}
+    spool.torn(found[torn.name])
+    assert [entry.name for entry in spool.entries()] == [whole.name]
+    assert spool.depth == 1
+    assert {path.stem for path in (tmp_path / "0").glob("*.torn")} == {torn.name, cut.name}
 
 
 def test_a_slot_has_one_owner(tmp_path: Path) -> None:
