@@ -19,7 +19,7 @@ import heapq
 import os
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
@@ -103,7 +103,9 @@ class Spool:
             self._depth += 1
         return Entry(Path(path), note)
 
-    def entries(self, most: int | None = None, without: Collection[str] = (), before: datetime | None = None) -> list[Entry]:
+    def entries(
+        self, most: int | None = None, without: Collection[str] = (), before: datetime | None = None
+    ) -> list[Entry]:
         """List what waits, STAT first, then by receipt: all of it, or the first `most`.
 
         `without`: names to leave out; `before`: leave out what was received later.

@@ -131,13 +131,7 @@ def log_ends(settings: Settings) -> dict[Place, int]:
 
 def unfinished(spool: Path) -> list[Path]:
     """List what a spool holds but forwarded images: arriving, waiting, or left over."""
-    files = [path for path in spool.rglob("*") if path.is_file()]
-    return [
-        path
-        for path in files
-        if path.suffix in {".part", ".new", ".json"}
-        or (path.suffix == ".dcm" and not path.with_suffix(".done").exists())
-    ]
+    return [path for path in spool.rglob("*") if path.suffix in {".part", ".dcm", ".doubt", ".torn"}]
 
 
 def _each(what: str, events: Collection[UUID]) -> list[str]:

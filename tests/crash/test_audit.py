@@ -44,8 +44,8 @@ def test_each_breach_is_named(bad: Books, said: str) -> None:
 
 
 def test_only_forwarded_files_are_finished(tmp_path: Path) -> None:
-    """An image that arrives or waits, and bytes without a note, are unfinished; a forwarded pair is not."""
-    for name in ("a.part", "b.json", "b.dcm", "c.dcm", "d.dcm", "d.done", "lock", "boot"):
+    """An image that arrives, waits or is torn is unfinished; a forwarded one is not."""
+    for name in ("a.part", "b.dcm", "c.doubt", "d.torn", "e.done", "lock", "boot"):
         (tmp_path / name).touch()
 
-    assert {path.name for path in unfinished(tmp_path)} == {"a.part", "b.json", "b.dcm", "c.dcm"}
+    assert {path.name for path in unfinished(tmp_path)} == {"a.part", "b.dcm", "c.doubt", "d.torn"}

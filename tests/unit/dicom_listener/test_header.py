@@ -79,13 +79,26 @@ def test_it_agrees_with_pydicom_on_real_files(name: str) -> None:
     dataset = dcmread(path)
     offset = 132 + 12 + dataset.file_meta.FileMetaInformationGroupLength
 
-    header = header_of_file(path, offset, str(dataset.file_meta.TransferSyntaxUID))
+    header = header_of_file(path, offset, path.stat().st_size, str(dataset.file_meta.TransferSyntaxUID))
 
     for tag, wanted in WANTED.items():
         if tag in dataset and wanted != "specific_character_set":
             value = dataset[tag].value
             text = "\\".join(value) if isinstance(value, list) else str(value if value is not None else "")
             assert (header.get(wanted) or "") == text.strip()
+
+
+def test_a_header_longer_than_the_first_look_is_read_whole(tmp_path: Path) -> None:
+    """Cut within an element or between two, every value is found; no byte behind `end` counts."""
+    plain = _bytes(_film(), EXPLICIT)
+    for padding in (32 * 1024 - 12, 64 * 1024):
+        data = struct.pack("<HH2sHI", 0x0008, 0x0001, b"UN", 0, padding) + b"\0" * padding + plain
+        path = tmp_path / f"{padding}"
+        path.write_bytes(data + b"what stands behind")
+
+        header = header_of_file(path, 0, len(data), EXPLICIT)
+
+        assert header == read_header(memoryview(plain), EXPLICIT)
 
 
 def test_truncated_pixels_are_none_of_its_business() -> None:
@@ -103,7 +116,7 @@ def test_a_deflated_bomb_is_looked_at_and_not_unpacked(tmp_path: Path) -> None:
     path = tmp_path / "bomb"
     path.write_bytes(bomb)
 
-    assert header_of_file(path, 0, DEFLATED).get("modality") == "DX"
+    assert header_of_file(path, 0, path.stat().st_size, DEFLATED).get("modality") == "DX"
 
 
 @pytest.mark.parametrize(

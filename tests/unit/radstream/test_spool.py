@@ -102,9 +102,9 @@ def test_a_forwarded_image_stays_until_a_checkpoint(tmp_path: Path) -> None:
     spool.forwarded(entry)
 
     assert (spool.depth, spool.kept, spool.entries()) == (0, 1, [])
-    assert entry.path.exists()
+    assert entry.path.with_suffix(".done").exists()
     assert spool.checkpoint() == 1
-    assert not entry.path.exists()
+    assert not entry.path.with_suffix(".done").exists()
     assert spool.checkpoint() == 0
 
 
