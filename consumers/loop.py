@@ -44,6 +44,7 @@ class Loop(Generic[T]):
         self._not_before = 0.0  # nothing is handed over until then (monotonic seconds)
         self._finish_attempts = 0
         self._last_poll = self._monotonic()
+        self._settled = False
         around.health.not_ready("joining the group", group)
         self._reader = around.broker.reader(group, topics, self._window.lose)
 
@@ -102,7 +103,11 @@ class Loop(Generic[T]):
 
     def _poll(self, limit: int, timeout_s: float) -> list[Message]:
         self._last_poll = self._monotonic()
+        if not self._settled and self._reader.owned():
+            self._publisher.settle(self._reader)
+            self._settled = True
         messages = self._reader.poll(limit, timeout_s)
+        self._settled = self._settled or bool(messages)
         if self._reader.owned() and not self._troubled:
             self._around.health.ready(self._group)
         self._around.instruments.lag(self._group, self._reader.lag(), len(self._window) + len(messages))

@@ -11,6 +11,9 @@ from schemas.errors import KafkaDown, TransactionAborted
 class Publisher(Protocol):
     """Makes a batch final."""
 
+    def settle(self, reader: GroupReader) -> None:
+        """End for certain what a former process of this slot began; the reader owns partitions. Raises KafkaDown."""
+
     def publish(self, records: Sequence[Outgoing], offsets: Offsets, reader: GroupReader) -> None:
         """Write records and commit offsets; raises TransactionAborted (nothing is visible), KafkaDown, Fenced."""
 
@@ -23,6 +26,21 @@ class InTransaction:
 
     def __init__(self, writer: TransactionalWriter) -> None:
         self._writer = writer
+
+    def settle(self, reader: GroupReader) -> None:
+        """Abort a transaction that holds an offset of the group and nothing else.
+
+        After a kill -9 of the broker the group's coordinator may go on waiting for the offsets of a transaction that
+        its own coordinator has ended (seen with Kafka 4.3.1): the group's offsets can't be fetched, in any process. The
+        marker of the producer's next transaction clears them, so we let one come before there is work for it.
+        """
+        self._writer.begin()
+        try:
+            self._writer.send_offsets(dict.fromkeys(sorted(reader.owned())[:1], 0), reader)
+        except TransactionAborted as error:
+            raise KafkaDown(f"a former transaction could not be settled: {error}") from error
+        finally:
+            self._writer.abort()
 
     def publish(self, records: Sequence[Outgoing], offsets: Offsets, reader: GroupReader) -> None:
         """Make a batch's results visible, all or none.
@@ -53,6 +71,9 @@ class AtLeastOnce:
 
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
+
+    def settle(self, reader: GroupReader) -> None:
+        """Do nothing: there are no transactions."""
 
     def publish(self, records: Sequence[Outgoing], offsets: Offsets, reader: GroupReader) -> None:
         """Write what there is to write, then commit: a crash in between repeats, and repeats carry the same ids."""

@@ -67,6 +67,12 @@ class Refusing:
     def __init__(self, inner: InTransaction, aborts: int) -> None:
         self._inner = inner
         self._left = aborts
+        self.settled = 0
+
+    def settle(self, reader: GroupReader) -> None:
+        """Count, and pass on."""
+        self.settled += 1
+        self._inner.settle(reader)
 
     def publish(self, records: Sequence[Outgoing], offsets: Offsets, reader: GroupReader) -> None:
         """Raise, then pass on."""
@@ -90,6 +96,7 @@ class Desk:
     script: Script = field(default_factory=Script)
     breakers: MemoryBreakers = field(default_factory=MemoryBreakers)
     health: Health = field(default_factory=Health)
+    publisher: Refusing = field(init=False)
 
     def loop(self, slot: str = "group.0", aborts: int = 0) -> Loop[str]:
         """Start a process's loop: the same slot fences the one before; its first `aborts` batches are taken back."""
@@ -104,8 +111,8 @@ class Desk:
             clock=Clock(lambda: began + timedelta(seconds=self.now), lambda: self.now),
             limits=self.limits,
         )
-        publisher = Refusing(InTransaction(self.broker.transactional_writer(slot)), aborts)
-        return Loop(GROUP, [SOURCE], self.script, publisher, around)
+        self.publisher = Refusing(InTransaction(self.broker.transactional_writer(slot)), aborts)
+        return Loop(GROUP, [SOURCE], self.script, self.publisher, around)
 
     def send(self, *values: str, partition: int = 0) -> None:
         """Write input."""

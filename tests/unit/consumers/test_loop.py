@@ -24,6 +24,18 @@ def test_results_and_offsets_become_visible_together(desk: Desk) -> None:
     assert (desk.read(OUTPUT), desk.committed) == (["A", "B"], 2)
 
 
+def test_a_loop_that_hears_nothing_settles_once_what_its_former_self_began(desk: Desk) -> None:
+    """Else the group's offsets might never be given out; nothing of it is seen, and the next message is handled."""
+    loop = desk.loop()
+
+    desk.turn(loop, times=4)
+    desk.send("a")
+    desk.turn(loop, times=2)
+
+    assert desk.publisher.settled == 1
+    assert (desk.read(OUTPUT), desk.committed) == (["A"], 1)
+
+
 def test_a_message_for_others_moves_the_offset_alone(desk: Desk) -> None:
     """What is to be passed by leaves no record and is not read again."""
     loop = desk.loop()
