@@ -111,8 +111,7 @@ def page() -> str:
             "",
             f"## `python benchmarks/{name}.py`",
             "",
-            f"{found['measured_at']}, {machine['cores']} cores ({machine['processor']}), Python {machine['python']}, "
-            f"load {machine['load']} at its end.",
+            f"{found['measured_at']}, {_where(machine)}.",
             "",
             "| what | measured | bar |",
             "|---|---|---|",
@@ -120,6 +119,12 @@ def page() -> str:
             *(TABLES[name](found) if name in TABLES else ()),
         ]
     return "\n".join([*parts, ""])
+
+
+def _where(machine: Mapping[str, Any]) -> str:
+    """Name the machine, and how busy it was when the benchmark ended: the benchmark itself included."""
+    cores = f"{machine['cores']} cores ({machine['processor']})"
+    return f"{cores}, Python {machine['python']}, load {machine['load']} at its end"
 
 
 def first_screen() -> str:
