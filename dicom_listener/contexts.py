@@ -1,4 +1,4 @@
-"""The presentation contexts that the listener takes: every storage class, every standard transfer syntax, C-ECHO.
+"""The presentation contexts that the listener takes: every storage class in every standard syntax, and two services.
 
 Pixels are stored as they came, so the sender's own order of syntaxes is ours: it sends what it has.
 """
@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pydicom.uid import AllTransferSyntaxes
 from pynetdicom import AllStoragePresentationContexts
 from pynetdicom.presentation import PresentationContext, build_context
-from pynetdicom.sop_class import Verification  # type: ignore[attr-defined] # made at import
+from pynetdicom.sop_class import StorageCommitmentPushModel, Verification  # type: ignore[attr-defined] # made at import
 
 #: PS3.5 section 10 and annex A.
 STANDARD_SYNTAXES = frozenset(str(uid) for uid in AllTransferSyntaxes)
@@ -33,4 +33,4 @@ def supported(requested: Iterable[PresentationContext], *, unknown_syntaxes: boo
             ]
     # A class whose syntaxes are all unknown is refused for its syntaxes, not for itself.
     storage = [build_context(uid, found or _SOME_STANDARD_SYNTAX) for uid, found in syntaxes.items()]
-    return [*storage, build_context(Verification)]
+    return [*storage, build_context(Verification), build_context(StorageCommitmentPushModel)]

@@ -31,7 +31,12 @@ def arrival_of(note: Note, header: Header) -> Arrival:
     seen = {name: value for name in _IDENTIFIERS if (value := header.get(name)) is not None}
     study = header.get("study_instance_uid") or note.sop_instance_uid
     return Arrival(
-        identifiers={**seen, "sop_instance_uid": note.sop_instance_uid, "study_instance_uid": study},
+        identifiers={
+            **seen,
+            "sop_class_uid": note.sop_class_uid,
+            "sop_instance_uid": note.sop_instance_uid,
+            "study_instance_uid": study,
+        },
         calling_ae=note.calling_ae,
         site=note.site,
         lane=note.lane,

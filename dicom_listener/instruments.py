@@ -19,3 +19,11 @@ SPOOL_DEPTH = Gauge("radstream_listener_spool_images", "Images that wait in the 
 SPOOL_AGE = Gauge("radstream_listener_spool_oldest_seconds", "Age of the image that waits longest (seconds).")
 SPOOL_KEPT = Gauge("radstream_listener_spool_forwarded_images", "Forwarded images that wait for a checkpoint (count).")
 SPOOL_USED = Gauge("radstream_listener_spool_used_percent", "How full the spool's file system is (%).")
+COMMITMENT_REQUESTS = Counter(
+    "radstream_listener_commitment_requests_total", "Requests for storage commitment, by status.", ["status"]
+)
+COMMITMENT_REPORTS = Counter(
+    "radstream_listener_commitment_reports_total",
+    "Reports of storage commitment that were tried: same_association and new_association were answered Success.",
+    ["outcome"],
+)

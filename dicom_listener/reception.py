@@ -1,6 +1,5 @@
 """What a C-STORE goes through from its command to its answer (promise 1)."""
 
-import re
 import threading
 import time
 from datetime import UTC, datetime
@@ -15,6 +14,7 @@ from dicom_listener.part10 import preamble_and_meta
 from dicom_listener.routes import Sent, route
 from dicom_listener.statuses import ClassNotNegotiated, StoreStatus, status_of
 from dicom_listener.terms import Sender, Terms
+from dicom_listener.uids import well_formed
 from radstream.logs import get_log
 from radstream.spool import Spool
 from radstream.spool_entry import Entry, Incoming, Note
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from pynetdicom.association import Association
 
 _LOG = get_log()
-_LONGEST_UID = 64  # PS3.5 9.1
-_UID = re.compile(r"[0-9]+(\.[0-9]+)*", re.ASCII)
 
 
 class Reception:
@@ -180,7 +178,7 @@ class StoreReceipt:
 
     def _check_command(self) -> None:
         uid = self._request.sop_instance_uid
-        if len(uid) > _LONGEST_UID or not _UID.fullmatch(uid):
+        if not well_formed(uid):
             raise MalformedUid(f"a SOP Instance UID of {len(uid)} characters is none that PS3.5 9.1 allows")
         if self._request.sop_class_uid != self._sop_class_uid:
             raise ClassNotNegotiated("the command's SOP class is not its presentation context's")
@@ -250,7 +248,7 @@ class StoreReceipt:
         ):
             raise ClassMismatch("the data set's SOP class or instance is not the command's")
         study = header.get("study_instance_uid") or ""
-        if len(study) > _LONGEST_UID or not _UID.fullmatch(study):
+        if not well_formed(study):
             raise UnparsableDataSet("the data set has no valid Study Instance UID (0020,000D)")
         if self._sender.study_instance_uid not in {None, study}:
             raise ClassMismatch("the data set's study is not the one that the sender named")

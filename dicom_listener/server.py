@@ -3,10 +3,11 @@
 import errno
 import logging
 import threading
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pynetdicom import AE, _config, evt
-from pynetdicom.events import Event
+from pynetdicom.events import Event, EventHandlerType
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined] # made at import
 
 from dicom_listener.connections import StoreServer
@@ -54,9 +55,10 @@ class _Entity(AE):
 class Listener:
     """Accepts associations from `start` to `stop`."""
 
-    def __init__(self, settings: Settings, door: Door) -> None:
+    def __init__(self, settings: Settings, door: Door, handlers: Sequence[EventHandlerType] = ()) -> None:
         self._settings = settings
         self._door = door
+        self._handlers = handlers  # of pynetdicom's events
         self._server: ThreadedAssociationServer | None = None
 
     def start(self) -> None:
@@ -79,7 +81,7 @@ class Listener:
         try:
             server = ae.make_server(
                 (settings.bind_address, settings.dicom_port),
-                evt_handlers=[(evt.EVT_REQUESTED, self._take_contexts)],
+                evt_handlers=[(evt.EVT_REQUESTED, self._take_contexts), *self._handlers],
                 server_class=StoreServer,
                 door=self._door,
                 socket_timeout_seconds=NETWORK_SECONDS,

@@ -28,7 +28,8 @@ _IDLE_MILLISECONDS = 10
 #: 128 contexts of 40 transfer syntaxes and a long user identity fit in.
 _LARGEST_ASSOCIATE_BYTES = 256 * 1024
 _LARGEST_COMMAND_BYTES = 16 * 1024
-_LARGEST_OTHER_DATA_SET_BYTES = 64 * 1024
+#: A request for storage commitment of some 10,000 instances fits in.
+_LARGEST_OTHER_DATA_SET_BYTES = 2 * 1024 * 1024
 _RELEASE_BYTES = 4
 
 _P_DATA = 0x04
@@ -176,6 +177,11 @@ class StoreDul(DULServiceProvider):
             self._discard()
             self._pause.calm.set()
             self._door.closed(self.assoc, self._images)
+
+    @property
+    def storing(self) -> bool:
+        """Whether an object or a command is arriving."""
+        return self._store is not None or bool(self._command)
 
     @property
     def _peer(self) -> BufferedSocket:

@@ -3,6 +3,9 @@
 import threading
 from functools import partial
 
+from pynetdicom import evt
+
+from dicom_listener.commitment_parts import commitment_parts
 from dicom_listener.contexts import STANDARD_SYNTAXES
 from dicom_listener.crash_points import CrashPoints
 from dicom_listener.forwarder import Forwarder, Ways
@@ -63,12 +66,15 @@ def run(settings: Settings, health: Health, stop: Stop) -> None:
     )
     forwarder = Forwarder(ways, settings.spool_checkpoint_seconds)
     reception = Reception(spool, forwarder, terms, crash_points)
-    listener = Listener(settings, reception)
+    desk, reports = commitment_parts(settings, vault, pseudonyms, ways.objects)
+    listener = Listener(settings, reception, [(evt.EVT_N_ACTION, desk.on_action)])
     health.not_ready("the schemas of the topics have not been seen", "schemas")
     threading.Thread(target=_await_schemas, args=(ids, health, stop), name="schemas", daemon=True).start()
     spool.open()
     try:
         forwarder.start()
+        desk.start(stop)
+        threading.Thread(target=reports.run, args=(stop,), name="commitment reports", daemon=True).start()
         listener.start()
         health.ready()
         while not stop.wait(_WATCH_SECONDS):

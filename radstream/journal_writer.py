@@ -1,8 +1,6 @@
 """What the listener writes into the journal: how far each of its events came."""
 
-import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -11,7 +9,7 @@ from uuid import UUID
 import psycopg2.extras
 
 from radstream.journal import PUBLISHED_STATES, Connect, identity_of
-from radstream.postgres import translated
+from radstream.postgres import Transactions
 from radstream.vault import Vault
 from schemas.errors import BadMessage
 from schemas.identity import Pseudonyms, event_id
@@ -86,14 +84,13 @@ _ROW = (
 
 
 class Journal:
-    """The listener's side. One connection a thread, opened when first needed and again after an error."""
+    """The listener's side. Thread-safe: one connection a thread."""
 
     def __init__(self, connect: Connect, vault: Vault, pseudonyms: Sequence[Pseudonyms], slot: str) -> None:
-        self._connect = connect
+        self._transactions = Transactions(connect)
         self._vault = vault
         self._pseudonyms = pseudonyms
         self._slot = slot
-        self._own = threading.local()
 
     def register(self, arrival: Arrival) -> Registered:
         """Give the image's row, made now if its event is new. One transaction, one at a time for a study.
@@ -102,7 +99,7 @@ class Journal:
         study are STAT. Raises PostgresDown.
         """
         study_uid = arrival.identifiers["study_instance_uid"]
-        with self._transaction() as cursor:
+        with self._transactions.begin() as cursor:
             for locked in sorted({study_uid, arrival.identifiers["sop_instance_uid"]}):
                 name = self._pseudonyms[0].uid(locked)
                 cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (name,))
@@ -122,7 +119,7 @@ class Journal:
 
     def stored(self, event: UUID) -> None:
         """Note that the object is in the store. A hint for people: not worth a sync of the disk."""
-        with self._transaction() as cursor:
+        with self._transactions.begin() as cursor:
             cursor.execute("SET LOCAL synchronous_commit TO off")
             cursor.execute(
                 "UPDATE journal SET stored_at = now(), purged_at = NULL, state = CASE "
@@ -133,7 +130,7 @@ class Journal:
 
     def lock(self, events: Sequence[UUID]) -> set[UUID]:
         """Take the advisory lock of each event that nobody else holds; they are held until `unlock`."""
-        with self._transaction() as cursor:
+        with self._transactions.begin() as cursor:
             cursor.execute(
                 "SELECT one, pg_try_advisory_lock(hashtextextended(one::text, 1)) FROM unnest(%s) AS one",
                 (list(events),),
@@ -142,12 +139,12 @@ class Journal:
 
     def unlock(self) -> None:
         """Give back every advisory lock of this thread."""
-        with self._transaction() as cursor:
+        with self._transactions.begin() as cursor:
             cursor.execute("SELECT pg_advisory_unlock_all()")
 
     def progress(self, events: Sequence[UUID]) -> tuple[set[UUID], list[Doubt]]:
         """Say which events are in the log for certain and which are in doubt."""
-        with self._transaction() as cursor:
+        with self._transactions.begin() as cursor:
             cursor.execute(
                 "SELECT event_id, state, slot, topic, kafka_partition, end_offset, "
                 "extract(epoch FROM now() - publishing_at) FROM journal WHERE event_id = ANY(%s)",
@@ -169,7 +166,7 @@ class Journal:
 
     def publishing(self, places: Mapping[UUID, Place]) -> None:
         """Note where each event is about to be written, durably, before anything is sent."""
-        with self._transaction() as cursor:
+        with self._transactions.begin() as cursor:
             psycopg2.extras.execute_values(
                 cursor,
                 "UPDATE journal SET state = 'publishing', publishing_at = now(), slot = new.slot, topic = new.topic, "
@@ -185,7 +182,7 @@ class Journal:
 
     def acknowledged(self, events: Mapping[UUID, datetime]) -> None:
         """Note that each event is in the log, and when its image was, or at the latest is now, answered Success."""
-        with self._transaction() as cursor:
+        with self._transactions.begin() as cursor:
             psycopg2.extras.execute_values(
                 cursor,
                 "UPDATE journal SET state = 'acknowledged', published_at = coalesce(published_at, now()), "
@@ -250,21 +247,6 @@ class Journal:
         except BadMessage:
             return True  # nobody can say that it is the same patient: a person must look
         return identity_of(then) != identity_of(now)
-
-    @contextmanager
-    def _transaction(self) -> Iterator["cursor"]:
-        """Run one transaction on this thread's connection; after an error the connection is thrown away."""
-        with translated():
-            if getattr(self._own, "connection", None) is None:
-                self._own.connection = self._connect()
-                psycopg2.extras.register_uuid(conn_or_curs=self._own.connection)  # type: ignore[no-untyped-call]
-            try:
-                with self._own.connection, self._own.connection.cursor() as cursor:
-                    yield cursor
-            except BaseException:
-                self._own.connection.close()
-                self._own.connection = None
-                raise
 
 
 def _registered(row: Any) -> Registered:

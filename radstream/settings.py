@@ -81,6 +81,17 @@ def _percent(text: str) -> float:
     return number
 
 
+def _peers(text: str) -> dict[str, tuple[str, int]]:
+    peers = {}
+    for name in _names(text):
+        ae, _, address = name.partition("=")
+        host, _, port = address.rpartition(":")
+        if not ae or not host:
+            raise ValueError("use AE=host:port, separated by commas")
+        peers[ae.strip()] = (host, _positive(port))
+    return peers
+
+
 _KEY_BYTES = 32
 _WHOLE = 100  # per cent
 
@@ -138,6 +149,21 @@ class Settings:
     maximum_associations: int = setting("64", "Associations at one time (count).", _positive)
     maximum_pdu_bytes: int = setting("131072", "Largest PDU that the listener offers to take (bytes).", _positive)
     listener_slot: str = setting("0", "Stable number of a listener process; part of its transactional.id.")
+    commitment: str = setting(
+        "none",
+        "Storage commitment: none (every instance is reported as not committed) or archive (those in a durable store).",
+        _one_of("none", "archive"),
+    )
+    s3_durable: bool = setting("0", "1: the object store keeps what it answered through a power cut.", _flag)
+    commitment_peers: Mapping[str, tuple[str, int]] = setting(
+        "", "Where reports of commitment go: AE=host:port, separated by commas; else the asker's association.", _peers
+    )
+    commitment_wait_seconds: float = setting(
+        "600", "How long a report waits for images that the spool still holds (seconds).", _seconds
+    )
+    commitment_retry_seconds: float = setting(
+        "86400", "How long a report is tried again before it is given up (seconds).", _seconds
+    )
     die_at: str = setting("", "Tests only: the named step at which the listener kills itself once.")
 
     engine: str | None = setting(

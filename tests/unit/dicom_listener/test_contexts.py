@@ -2,6 +2,7 @@
 
 from pynetdicom.presentation import PresentationContext, build_context
 
+from dicom_listener.commitment_words import PUSH_MODEL
 from dicom_listener.contexts import STANDARD_SYNTAXES, supported
 
 CHEST, VERIFICATION, FIND = "1.2.840.10008.5.1.4.1.1.1.1", "1.2.840.10008.1.1", "1.2.840.10008.5.1.4.1.2.2.1"
@@ -29,8 +30,8 @@ def test_unknown_syntaxes_need_the_setting() -> None:
 
 
 def test_other_services_are_not_supported() -> None:
-    """C-FIND is refused by its class; C-ECHO is always there."""
-    assert set(_offered(build_context(FIND, [EXPLICIT]))) == {VERIFICATION}
+    """C-FIND is refused by its class; C-ECHO and storage commitment are always there."""
+    assert set(_offered(build_context(FIND, [EXPLICIT]))) == {VERIFICATION, PUSH_MODEL}
 
 
 def test_every_standard_syntax_is_taken() -> None:

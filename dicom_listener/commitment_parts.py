@@ -1,0 +1,50 @@
+"""Storage commitment put together from settings."""
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from dicom_listener.commitment import CommitmentDesk
+from dicom_listener.commitment_book import CommitmentBook
+from dicom_listener.commitment_reports import Reports, ReportTerms
+from dicom_listener.commitment_verdicts import Archive, NoArchive
+from radstream.objects import Objects
+from radstream.postgres import Transactions, connect
+from radstream.settings import Settings
+from radstream.spool import waiting
+from radstream.vault import Vault
+from schemas.errors import SettingInvalid
+from schemas.identity import Pseudonyms
+
+
+def commitment_parts(
+    settings: Settings, vault: Vault, pseudonyms: Sequence[Pseudonyms], objects: Objects
+) -> tuple[CommitmentDesk, Reports]:
+    """Give who takes requests, in every process, and who reports, in one; connects to nothing yet.
+
+    Raises SettingInvalid when commitments would be given for a store that nobody declared durable.
+    """
+    if settings.commitment == "archive" and not settings.s3_durable:
+        raise SettingInvalid(
+            "RADSTREAM_COMMITMENT=archive promises that modalities may delete their images: set RADSTREAM_S3_DURABLE=1 "
+            "if the object store keeps what it answered through a power cut, else leave RADSTREAM_COMMITMENT=none"
+        )
+    transactions = Transactions(partial(connect, settings, "commitment"))
+    book = CommitmentBook(transactions, vault, pseudonyms[0])
+    judge = (
+        Archive(transactions, vault, pseudonyms, objects, partial(_spooled, settings.spool))
+        if settings.commitment == "archive"
+        else NoArchive()
+    )
+    terms = ReportTerms(
+        ae_title=settings.ae_title,
+        peers=settings.commitment_peers,
+        wait_seconds=settings.commitment_wait_seconds,
+        retry_seconds=settings.commitment_retry_seconds,
+    )
+    reports = Reports(book, judge, terms)
+    return CommitmentDesk(book, reports), reports
+
+
+def _spooled(root: Path) -> frozenset[str]:
+    return frozenset(note.sop_instance_uid for note in waiting(root))
