@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import psycopg2
 
-from dicom_listener.commitment_words import CommitmentRequest, Reference
+from dicom_listener.commitment_words import CommitmentRequest, Reference, RequestRefused
 from radstream.logs import get_log
 from radstream.postgres import Transactions
 from radstream.vault import Vault
-from schemas.errors import BadInstance, BadMessage
+from schemas.errors import BadMessage
 from schemas.identity import Pseudonyms
 
 if TYPE_CHECKING:
@@ -25,13 +25,13 @@ LEASE_SECONDS = 60.0
 FIRST_LEASE_SECONDS = 8.0
 
 
-class TransactionInUse(BadInstance):
+class TransactionInUse(RequestRefused):
     """The transaction UID stands for other instances already."""
 
     cause = "commitment_in_use"
 
 
-class TooManyOpen(BadInstance):
+class TooManyOpen(RequestRefused):
     """The peer has asked for more than its reports were answered."""
 
     cause = "commitment_too_many"

@@ -10,7 +10,7 @@ from enum import IntEnum, unique
 from pydicom.dataset import Dataset
 
 from dicom_listener.uids import well_formed
-from schemas.errors import BadInstance
+from schemas.errors import RadStreamError
 
 PUSH_MODEL = "1.2.840.10008.1.20.1"  # Storage Commitment Push Model SOP Class
 WELL_KNOWN_INSTANCE = "1.2.840.10008.1.20.1.1"  # PS3.4 J.3.5
@@ -47,7 +47,13 @@ class EventType(IntEnum):
     SOME_FAILED = 2
 
 
-class NoRequest(BadInstance):
+class RequestRefused(RadStreamError):
+    """A request for storage commitment was not taken; the peer is told by the action's status."""
+
+    cause = "commitment_refused"
+
+
+class NoRequest(RequestRefused):
     """An action's information is no request for storage commitment."""
 
     cause = "commitment_malformed"

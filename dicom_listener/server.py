@@ -6,6 +6,7 @@ import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import pydicom.config
 from pynetdicom import AE, _config, evt
 from pynetdicom.events import Event, EventHandlerType
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined] # made at import
@@ -67,6 +68,9 @@ class Listener:
         # Identifiers are logged by default: patient data (pynetdicom#911).
         _config.LOG_REQUEST_IDENTIFIERS = _config.LOG_RESPONSE_IDENTIFIERS = False
         _config.LOG_HANDLER_LEVEL = "none"
+        # Warnings quote the value that is wrong; we look at UIDs ourselves.
+        validation = pydicom.config.settings
+        validation.reading_validation_mode = validation.writing_validation_mode = pydicom.config.IGNORE
         for library in ("pynetdicom", "pydicom"):
             logging.getLogger(library).propagate = False
             logging.getLogger(library).handlers = [_ExceptionsOnly(logging.ERROR)]

@@ -135,20 +135,33 @@ def listening(listen: Callable[..., Listening]) -> Listening:
 
 
 @pytest.fixture(scope="module")
-def shared_listening(
+def module_listen(
     site: Site, plain_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Listening]:
-    """Give one listener for a module's tests: that it outlives them is part of what they test."""
-    folder = tmp_path_factory.mktemp("shared")
-    port = free_port()
-    environment = {
-        **plain_environment,
-        **site.environment,
-        "RADSTREAM_METRICS_PORT": str(free_port()),
-        "RADSTREAM_DICOM_PORT": str(port),
-        "RADSTREAM_SPOOL_DIR": str(folder / "spool"),
-        "RADSTREAM_LISTENER_SLOT": f"test-{port}",
-    }
-    service = Service("dicom_listener", environment, folder / "listener.log").start()
-    yield Listening(service, port, folder / "spool", Settings.from_environment(site.environment))
-    assert service.stop() == 0, service.tail()
+) -> Iterator[Callable[..., Listening]]:
+    """Give a function that starts a listener for a module's tests: that it outlives them is part of what they test."""
+    started: list[Service] = []
+
+    def begin(**environment: str) -> Listening:
+        folder = tmp_path_factory.mktemp("shared")
+        port = free_port()
+        own = {
+            "RADSTREAM_METRICS_PORT": str(free_port()),
+            "RADSTREAM_DICOM_PORT": str(port),
+            "RADSTREAM_SPOOL_DIR": str(folder / "spool"),
+            "RADSTREAM_LISTENER_SLOT": f"test-{port}",
+        }
+        service = Service(
+            "dicom_listener", {**plain_environment, **site.environment, **own, **environment}, folder / "listener.log"
+        )
+        started.append(service.start())
+        return Listening(service, port, folder / "spool", Settings.from_environment(site.environment))
+
+    yield begin
+    for service in started:
+        assert service.stop() == 0, service.tail()
+
+
+@pytest.fixture(scope="module")
+def shared_listening(module_listen: Callable[..., Listening]) -> Listening:
+    """Give one listener for a module's tests."""
+    return module_listen()

@@ -1,10 +1,12 @@
 """Storage commitment (PS3.4 annex J): nothing is promised that isn't durable, and each promise is kept."""
 
-import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Self
 
 import pytest
+from pydicom.config import disable_value_validation
 from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 from pynetdicom import AE, evt
@@ -20,8 +22,10 @@ from tests.running import free_port, until
 
 pytestmark = pytest.mark.stack
 
-TITLE = "MODALITY"
+#: Each test is a modality of its own, which the listeners know from their start.
+MODALITIES = 24
 NOT_COMMITTED = FailureReason.PROCESSING_FAILURE
+ODD_UID = "1.2.03.4"  # as devices send them; a library may quote it
 OTHER_CLASS = "1.2.840.10008.5.1.4.1.1.2"
 
 
@@ -33,32 +37,30 @@ class Report:
     event: int
     committed: list[str]
     failed: dict[str, int]
-    role_proposed: bool = False
+    role_proposed: bool
 
 
 @dataclass
 class Modality:
     """A modality that asks for commitment and takes reports, on its door or where it asked."""
 
+    title: str
+    door: int
     listener_port: int
-    door: int = field(default_factory=free_port)
     reports: list[Report] = field(default_factory=list)
     answers: list[int] = field(default_factory=list)  # statuses for the reports to come; Success when there are none
-    _server: object = None
 
-    @property
-    def peers(self) -> str:
-        return f"{TITLE}=127.0.0.1:{self.door}"
-
-    def open(self) -> None:
-        ae = AE(TITLE)
+    @contextmanager
+    def at_home(self) -> Iterator[Self]:
+        """Take reports on the modality's own door."""
+        ae = AE(self.title)
         ae.add_supported_context(PUSH_MODEL, scu_role=False, scp_role=True)
         handlers = [(evt.EVT_N_EVENT_REPORT, self._take)]
-        self._server = ae.start_server(("127.0.0.1", self.door), block=False, evt_handlers=handlers)
-
-    def close(self) -> None:
-        if self._server is not None:
-            self._server.shutdown()  # type: ignore[attr-defined] # pynetdicom's server
+        server = ae.start_server(("127.0.0.1", self.door), block=False, evt_handlers=handlers)  # type: ignore[arg-type]
+        try:
+            yield self
+        finally:
+            server.shutdown()  # type: ignore[union-attr]
 
     def ask(self, *pairs: tuple[str, str], stay: float = 0.0, transaction: str | None = None) -> tuple[int, str]:
         """Ask, then stay on the association for a report; give the status and the transaction."""
@@ -70,7 +72,7 @@ class Modality:
 
     def act(self, information: Dataset, *, stay: float = 0.0, **more: object) -> int:
         """Send an N-ACTION as it is; give its status."""
-        ae = AE(TITLE)
+        ae = AE(self.title)
         ae.add_requested_context(PUSH_MODEL)
         before = len(self.reports)
         handlers = [(evt.EVT_N_EVENT_REPORT, self._take)]
@@ -93,50 +95,70 @@ class Modality:
         information = event.event_information
         role = event.assoc.requestor.role_selection.get(PUSH_MODEL)
         status = self.answers.pop(0) if self.answers else 0
-        self.reports.append(
-            Report(
-                transaction_uid=str(information.TransactionUID),
-                event=int(event.event_type or 0),
-                committed=[str(one.ReferencedSOPInstanceUID) for one in information.get("ReferencedSOPSequence", [])],
-                failed={
-                    str(one.ReferencedSOPInstanceUID): int(one.FailureReason)
-                    for one in information.get("FailedSOPSequence", [])
-                },
-                role_proposed=role is not None and bool(role.scp_role),
-            )
-        )
+        with disable_value_validation():
+            proposed = role is not None and bool(role.scp_role)
+            self.reports.append(_report(information, int(event.event_type or 0), proposed=proposed))
         return status, None
+
+
+def _report(information: Dataset, event: int, *, proposed: bool) -> Report:
+    return Report(
+        transaction_uid=str(information.TransactionUID),
+        event=event,
+        committed=[str(one.ReferencedSOPInstanceUID) for one in information.get("ReferencedSOPSequence", [])],
+        failed={
+            str(one.ReferencedSOPInstanceUID): int(one.FailureReason)
+            for one in information.get("FailedSOPSequence", [])
+        },
+        role_proposed=proposed,
+    )
 
 
 def _item(sop_class: str, uid: str) -> Dataset:
     item = Dataset()
-    item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = sop_class, uid
+    with disable_value_validation():
+        item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = sop_class, uid
     return item
 
 
-Asks = Callable[..., tuple[Listening, Modality]]
+ARCHIVE = {
+    "RADSTREAM_COMMITMENT": "archive",
+    "RADSTREAM_S3_DURABLE": "1",
+    "RADSTREAM_ACK_POLICY": "spool",
+}
 
 
-@pytest.fixture
-def asks(listen: Callable[..., Listening]) -> Iterator[Asks]:
-    """Give a function that starts a listener and a modality that it knows: `asks(RADSTREAM_...="...")`."""
-    made: list[Modality] = []
+@dataclass
+class Known:
+    """A listener, and the modalities that it knows."""
 
-    def begin(*, open_door: bool = True, **environment: str) -> tuple[Listening, Modality]:
-        modality = Modality(0)
-        made.append(modality)
-        listening = listen(RADSTREAM_COMMITMENT_PEERS=modality.peers, **environment)
-        modality.listener_port = listening.port
-        if open_door:
-            modality.open()
-        return listening, modality
+    listening: Listening
+    modalities: list[Modality]
 
-    yield begin
-    for one in made:
-        one.close()
+    def modality(self) -> Modality:
+        """Give one that no test had before."""
+        return self.modalities.pop()
 
 
-ARCHIVE = {"RADSTREAM_COMMITMENT": "archive", "RADSTREAM_S3_DURABLE": "1"}
+def _known(begin: Callable[..., Listening], prefix: str, **environment: str) -> Known:
+    modalities = [Modality(f"{prefix}{number}", free_port(), 0) for number in range(MODALITIES)]
+    peers = ",".join(f"{one.title}=127.0.0.1:{one.door}" for one in modalities)
+    listening = begin(RADSTREAM_COMMITMENT_PEERS=peers, **environment)
+    for one in modalities:
+        one.listener_port = listening.port
+    return Known(listening, modalities)
+
+
+@pytest.fixture(scope="module")
+def plain(module_listen: Callable[..., Listening]) -> Known:
+    """Give a listener with the default: nothing is committed."""
+    return _known(module_listen, "PLAIN")
+
+
+@pytest.fixture(scope="module")
+def archive(module_listen: Callable[..., Listening]) -> Known:
+    """Give a listener that commits, over a store that was declared durable."""
+    return _known(module_listen, "ARCHIVE", **ARCHIVE)
 
 
 def pair(one: Film) -> tuple[str, str]:
@@ -144,86 +166,68 @@ def pair(one: Film) -> tuple[str, str]:
     return CHEST, one.uid
 
 
-def test_by_default_nothing_is_committed(asks: Asks) -> None:
-    """We are no archive: even what stands in every store is reported as not committed."""
-    listening, modality = asks()
+def test_by_default_nothing_is_committed(plain: Known) -> None:
+    """We are no archive: even what stands in every store is reported as not committed, on a new association."""
     one = film()
-    assert listening.send(one) == StoreStatus.SUCCESS
-    listening.wait_empty()
+    assert plain.listening.send(one) == StoreStatus.SUCCESS
 
-    status, transaction = modality.ask(pair(one), (CHEST, "1.2.3.4"))
+    with plain.modality().at_home() as modality:
+        status, transaction = modality.ask(pair(one), (CHEST, ODD_UID))
+        report = modality.report_of(transaction)
 
-    report = modality.report_of(transaction)
     assert status == ActionStatus.SUCCESS
     assert (report.event, report.committed) == (EventType.SOME_FAILED, [])
-    assert report.failed == {one.uid: NOT_COMMITTED, "1.2.3.4": NOT_COMMITTED}
+    assert report.failed == {one.uid: NOT_COMMITTED, ODD_UID: NOT_COMMITTED}
+    assert ODD_UID not in plain.listening.service.log.read_text()
     assert report.role_proposed
 
 
-def test_an_archive_commits_what_it_holds_and_says_why_not(asks: Asks) -> None:
+def test_an_archive_commits_what_it_holds_and_says_why_not(archive: Known) -> None:
     """Success for what journal and object store hold; unknown, other class and lost each have their reason."""
-    listening, modality = asks(**ARCHIVE)
     held, other, lost = film(), film(), film()
     for one in (held, other, lost):
-        assert listening.send(one) == StoreStatus.SUCCESS
-    listening.wait_empty()
-    (event,) = listening.events(lost)
-    listening.lose_object(event)
+        assert archive.listening.send(one) == StoreStatus.SUCCESS
+    archive.listening.wait_empty()
+    (event,) = archive.listening.events(lost)
+    archive.listening.lose_object(event)
 
-    _, all_held = modality.ask(pair(held))
-    _, mixed = modality.ask(pair(held), (OTHER_CLASS, other.uid), (CHEST, "1.2.3.4"), pair(lost))
+    with archive.modality().at_home() as modality:
+        _, all_held = modality.ask(pair(held))
+        _, mixed = modality.ask(pair(held), (OTHER_CLASS, other.uid), (CHEST, "1.2.3.4"), pair(lost))
+        whole, part = modality.report_of(all_held), modality.report_of(mixed)
 
-    report = modality.report_of(all_held)
-    assert (report.event, report.committed, report.failed) == (EventType.ALL_COMMITTED, [held.uid], {})
-    report = modality.report_of(mixed)
-    assert (report.event, report.committed) == (EventType.SOME_FAILED, [held.uid])
-    assert report.failed == {
+    assert (whole.event, whole.committed, whole.failed) == (EventType.ALL_COMMITTED, [held.uid], {})
+    assert (part.event, part.committed) == (EventType.SOME_FAILED, [held.uid])
+    assert part.failed == {
         other.uid: FailureReason.CLASS_INSTANCE_CONFLICT,
         "1.2.3.4": FailureReason.NO_SUCH_INSTANCE,
         lost.uid: NOT_COMMITTED,
     }
 
 
-def test_an_image_in_the_spool_is_waited_for(asks: Asks, site: Site) -> None:
-    """While the object store is away nothing is reported; when the image is there, it is committed."""
-    listening, modality = asks(**ARCHIVE, RADSTREAM_ACK_POLICY="spool")
-    one = film()
+def test_the_spool_is_waited_for_and_is_no_archive(
+    archive: Known, listen: Callable[..., Listening], site: Site
+) -> None:
+    """An image in the spool is committed when it has left it; one that stays there too long has failed."""
+    hasty = _known(listen, "HASTY", **ARCHIVE, RADSTREAM_COMMITMENT_WAIT_SECONDS="1")
+    one, other = film(), film()
 
-    with away(site, "object_store"):
-        assert listening.send(one) == StoreStatus.SUCCESS
-        status, transaction = modality.ask(pair(one))
-        assert status == ActionStatus.SUCCESS
-        threading.Event().wait(3)  # longer than a report takes where nothing is waited for
-        assert modality.reports == []
+    with archive.modality().at_home() as patient, hasty.modality().at_home() as soon:
+        with away(site, "object_store"):
+            assert archive.listening.send(one) == hasty.listening.send(other) == StoreStatus.SUCCESS
+            _, late = patient.ask(pair(one))
+            _, early = soon.ask(pair(other))
+            failed = soon.report_of(early, 60)
+            assert patient.reports == []
+        committed = patient.report_of(late, 60)
 
-    report = modality.report_of(transaction, 60)
-    assert (report.event, report.committed) == (EventType.ALL_COMMITTED, [one.uid])
-
-
-def test_an_image_that_stays_in_the_spool_is_never_committed(asks: Asks, site: Site) -> None:
-    """The spool is no archive: when the wait is over, the image is reported as not committed."""
-    listening, modality = asks(**ARCHIVE, RADSTREAM_ACK_POLICY="spool", RADSTREAM_COMMITMENT_WAIT_SECONDS="1")
-    one = film()
-
-    with away(site, "object_store"):
-        assert listening.send(one) == StoreStatus.SUCCESS
-        _, transaction = modality.ask(pair(one))
-        report = modality.report_of(transaction, 60)
-
-    assert (report.event, report.failed) == (EventType.SOME_FAILED, {one.uid: NOT_COMMITTED})
+    assert (failed.event, failed.failed) == (EventType.SOME_FAILED, {other.uid: NOT_COMMITTED})
+    assert (committed.event, committed.committed) == (EventType.ALL_COMMITTED, [one.uid])
 
 
-def test_commitment_needs_a_store_that_is_declared_durable(listen: Callable[..., Listening]) -> None:
-    """An archive over a store that may forget does not start, and says what to do."""
-    listening = listen(RADSTREAM_COMMITMENT="archive", wait=False)
-
-    assert listening.service.wait_exit(60) == 1
-    assert "RADSTREAM_S3_DURABLE" in listening.service.tail()
-
-
-def test_a_modality_that_stays_gets_its_report_where_it_asked(asks: Asks) -> None:
+def test_a_modality_that_stays_gets_its_report_where_it_asked(plain: Known) -> None:
     """The same association carries the report; no door is needed, and no second report comes."""
-    _, modality = asks(open_door=False)
+    modality = plain.modality()
 
     status, transaction = modality.ask((CHEST, "1.2.3.4"), stay=30.0)
 
@@ -233,59 +237,60 @@ def test_a_modality_that_stays_gets_its_report_where_it_asked(asks: Asks) -> Non
     assert not report.role_proposed
 
 
-def test_the_report_survives_kill_9(asks: Asks) -> None:
+def test_the_report_survives_kill_9(listen: Callable[..., Listening]) -> None:
     """Killed between answer and report, with the modality's door shut: the next start keeps the promise."""
-    listening, modality = asks(open_door=False)
+    known = _known(listen, "KILLED")
+    modality = known.modality()
     status, transaction = modality.ask((CHEST, "1.2.3.4"))
-    listening.service.kill9()
+    known.listening.service.kill9()
     assert status == ActionStatus.SUCCESS
     assert modality.reports == []
 
-    modality.open()
-    listening.service.start()
+    with modality.at_home():
+        known.listening.service.start()
+        report = modality.report_of(transaction, 120)
 
-    report = modality.report_of(transaction, 120)
     assert report.failed == {"1.2.3.4": NOT_COMMITTED}
 
 
-def test_a_report_is_tried_again_until_it_is_answered_success(asks: Asks) -> None:
+def test_a_report_is_tried_again_until_it_is_answered_success(plain: Known) -> None:
     """A modality that can't take the report gets it again; when it could, never more."""
-    _, modality = asks()
-    modality.answers[:] = [0x0110, 0x0213]
+    with plain.modality().at_home() as modality:
+        modality.answers[:] = [0x0110, 0x0213]
 
-    _, transaction = modality.ask((CHEST, "1.2.3.4"))
+        _, transaction = modality.ask((CHEST, "1.2.3.4"))
+        until(lambda: len(modality.reports) == 3, 60, "not tried again")
+        _, other = modality.ask((CHEST, "1.2.3.4"))
+        modality.report_of(other)
 
-    until(lambda: len(modality.reports) == 3, 60, "not tried again")
-    _, other = modality.ask((CHEST, "1.2.3.4"))
-    modality.report_of(other)
     assert [one.transaction_uid for one in modality.reports] == [transaction] * 3 + [other]
 
 
-def test_a_transaction_is_reported_once_however_often_it_is_asked(asks: Asks) -> None:
+def test_a_transaction_is_reported_once_however_often_it_is_asked(plain: Known) -> None:
     """The same request again while it is open adds nothing; other instances under its UID are refused."""
-    _, modality = asks(open_door=False)
+    modality = plain.modality()
 
     status, transaction = modality.ask((CHEST, "1.2.3.4"))
     again, _ = modality.ask((CHEST, "1.2.3.4"), transaction=transaction)
     other, _ = modality.ask((CHEST, "1.2.3.5"), transaction=transaction)
-    modality.open()
+    with modality.at_home():
+        report = modality.report_of(transaction, 60)
 
-    report = modality.report_of(transaction, 60)
     assert (status, again, other) == (ActionStatus.SUCCESS, ActionStatus.SUCCESS, ActionStatus.PROCESSING_FAILURE)
     assert report.failed == {"1.2.3.4": NOT_COMMITTED}
 
 
-def test_a_request_that_can_not_be_kept_is_not_accepted(asks: Asks, site: Site) -> None:
-    """Without PostgreSQL the action fails, and the association goes on."""
-    _, modality = asks()
-
-    with away(site, "postgres"):
-        refused, _ = modality.ask((CHEST, "1.2.3.4"))
-    accepted, transaction = modality.ask((CHEST, "1.2.3.4"))
+def test_a_request_that_can_not_be_kept_is_not_accepted(plain: Known, site: Site) -> None:
+    """Without PostgreSQL the action fails, and the next one succeeds."""
+    with plain.modality().at_home() as modality:
+        with away(site, "postgres"):
+            refused, _ = modality.ask((CHEST, "1.2.3.4"))
+        accepted, transaction = modality.ask((CHEST, "1.2.3.4"))
+        report = modality.report_of(transaction, 60)
 
     assert refused == ActionStatus.PROCESSING_FAILURE
     assert accepted == ActionStatus.SUCCESS
-    assert len(modality.report_of(transaction).failed) == 1
+    assert len(report.failed) == 1
 
 
 def _without(keyword: str) -> Dataset:
@@ -305,22 +310,23 @@ BAD_ACTIONS = {
 
 
 @pytest.mark.parametrize("fault", BAD_ACTIONS)
-def test_a_wrong_action_is_told_apart(fault: str, shared_listening: Listening) -> None:
+def test_a_wrong_action_is_told_apart(fault: str, plain: Known) -> None:
     """Each fault has its status (PS3.7 annex C), and nothing is promised."""
     make, more, expected = BAD_ACTIONS[fault]
-    modality = Modality(shared_listening.port)
+    modality = plain.modality()
 
     status = modality.act(make("TransactionUID"), **more)  # type: ignore[operator, arg-type]
 
     assert status == expected
 
 
-def test_a_request_of_ten_thousand_instances_is_taken(asks: Asks) -> None:
+def test_a_request_of_ten_thousand_instances_is_taken(plain: Known) -> None:
     """A large study fits into one request, and into one report."""
-    _, modality = asks()
     pairs = [(CHEST, f"1.2.826.0.1.3680043.8.498.{number}") for number in range(10_000)]
 
-    status, transaction = modality.ask(*pairs)
+    with plain.modality().at_home() as modality:
+        status, transaction = modality.ask(*pairs)
+        report = modality.report_of(transaction, 120)
 
     assert status == ActionStatus.SUCCESS
-    assert len(modality.report_of(transaction, 120).failed) == len(pairs)
+    assert len(report.failed) == len(pairs)

@@ -95,6 +95,7 @@ def test_identifiers_go_to_the_vault_and_nothing_else_does() -> None:
     arrival = arrival_of(NOTE, HEADER)
 
     assert arrival.identifiers == {
+        "sop_class_uid": "1.2.840.10008.5.1.4.1.1.1.1",
         "sop_instance_uid": "1.2.3",
         "study_instance_uid": "1.2.4",
         "patient_id": "P1",
