@@ -176,6 +176,9 @@ class StoreDul(DULServiceProvider):
         finally:
             self._discard()
             self._pause.calm.set()
+            # A peer that goes before it asks is none of the association's news: it would wait out the ARTIM time, and
+            # its thread would count. None ends the wait.
+            self.to_user_queue.put(None)  # type: ignore[arg-type]
             self._door.closed(self.assoc, self._images)
 
     @property

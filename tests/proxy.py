@@ -10,8 +10,10 @@ from contextlib import contextmanager
 class Wire:
     """Forwards connections to a local port; `cut` breaks those that stand and refuses new ones until `mend`."""
 
-    def __init__(self, target_port: int) -> None:
+    def __init__(self, target_port: int, *, record: bool = False) -> None:
         self._target = target_port
+        self._record = record
+        self.recordings: list[bytearray] = []  # of each connection, what its client sent
         self._server = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._server.getsockname()[1])
         self._whole = threading.Event()
@@ -53,12 +55,15 @@ class Wire:
                 continue
             with self._lock:
                 self._ends |= {near, far}
-            for source, sink in ((near, far), (far, near)):
-                threading.Thread(target=self._pump, args=(source, sink), daemon=True).start()
+            self.recordings.append(bytearray())
+            for source, sink, heard in ((near, far, self.recordings[-1]), (far, near, bytearray())):
+                threading.Thread(target=self._pump, args=(source, sink, heard), daemon=True).start()
 
-    def _pump(self, source: socket.socket, sink: socket.socket) -> None:
+    def _pump(self, source: socket.socket, sink: socket.socket, heard: bytearray) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
+                if self._record:
+                    heard += data
                 sink.sendall(data)
         for one in (source, sink):
             with contextlib.suppress(OSError):
@@ -69,9 +74,9 @@ class Wire:
 
 
 @contextmanager
-def wire_to(port: int) -> Iterator[Wire]:
+def wire_to(port: int, *, record: bool = False) -> Iterator[Wire]:
     """Lay a wire to a local port, and take it away."""
-    wire = Wire(port)
+    wire = Wire(port, record=record)
     try:
         yield wire
     finally:

@@ -2,7 +2,7 @@
 
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -34,6 +34,7 @@ class RawScu:
 
     def __init__(self, port: int, calling_ae: str = "RAW", called_ae: str = "RADSTREAM") -> None:
         self._socket = socket.create_connection(("127.0.0.1", port), TIMEOUT_SECONDS)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._calling_ae, self._called_ae = calling_ae, called_ae
         self._message_id = 0
 
@@ -45,12 +46,7 @@ class RawScu:
 
     def associate(self, abstract: str = CHEST, *transfer: str) -> Pdu:
         """Ask for an association with context 1; give the answer."""
-        syntaxes = b"".join(_item(0x40, uid.encode()) for uid in transfer or (EXPLICIT,))
-        context = _item(0x20, struct.pack(">BBBB", 1, 0, 0, 0) + _item(0x30, abstract.encode()) + syntaxes)
-        user = _item(0x50, _item(0x51, struct.pack(">I", 16384)) + _item(0x52, b"1.2.3.4"))
-        titles = self._called_ae.ljust(16).encode() + self._calling_ae.ljust(16).encode()
-        body = struct.pack(">HH", 1, 0) + titles + bytes(32) + _item(0x10, b"1.2.840.10008.3.1.1.1") + context + user
-        self.send(_pdu(1, body))
+        self.send(associate_rq([(abstract, *(transfer or (EXPLICIT,)))], self._calling_ae, self._called_ae))
         return self.receive()
 
     def store(self, data: bytes, uid: str, sop_class: str = CHEST, priority: int = 0) -> int:
@@ -78,7 +74,7 @@ class RawScu:
 
     def release(self) -> None:
         """Release the association in order."""
-        self.send(_pdu(RELEASE_RQ, bytes(4)))
+        self.send(pdu(RELEASE_RQ, bytes(4)))
         assert self.receive().kind == RELEASE_RP
 
     def send(self, data: bytes) -> None:
@@ -103,24 +99,37 @@ class RawScu:
         return data
 
 
+def associate_rq(contexts: Sequence[Sequence[str]], calling_ae: str = "RAW", called_ae: str = "RADSTREAM") -> bytes:
+    """Write an A-ASSOCIATE-RQ; contexts 1, 3, 5 and on, each an abstract syntax and its transfer syntaxes."""
+    proposed = b""
+    for number, (abstract, *transfer) in enumerate(contexts):
+        syntaxes = b"".join(_item(0x40, uid.encode()) for uid in transfer)
+        head = struct.pack(">BBBB", 2 * number + 1, 0, 0, 0)
+        proposed += _item(0x20, head + _item(0x30, abstract.encode()) + syntaxes)
+    user = _item(0x50, _item(0x51, struct.pack(">I", 16384)) + _item(0x52, b"1.2.3.4"))
+    titles = called_ae.ljust(16).encode() + calling_ae.ljust(16).encode()
+    application = _item(0x10, b"1.2.840.10008.3.1.1.1")
+    return pdu(1, struct.pack(">HH", 1, 0) + titles + bytes(32) + application + proposed + user)
+
+
 def pdv(control: int, data: bytes, context: int = 1) -> bytes:
     """Wrap bytes into a P-DATA-TF with one PDV."""
-    return _pdu(P_DATA, struct.pack(">IBB", len(data) + 2, context, control) + data)
+    return pdu(P_DATA, struct.pack(">IBB", len(data) + 2, context, control) + data)
 
 
 def store_command(request: StoreRequest) -> bytes:
     """Write a C-STORE-RQ (PS3.7 table 9.3-1)."""
     body = b"".join(
         (
-            _element(0x0002, _even(request.sop_class_uid)),
-            _element(0x0100, struct.pack("<H", 1)),
-            _element(0x0110, struct.pack("<H", request.message_id)),
-            _element(0x0700, struct.pack("<H", request.priority)),
-            _element(0x0800, struct.pack("<H", 1)),
-            _element(0x1000, _even(request.sop_instance_uid)),
+            element(0x0002, _even(request.sop_class_uid)),
+            element(0x0100, struct.pack("<H", 1)),
+            element(0x0110, struct.pack("<H", request.message_id)),
+            element(0x0700, struct.pack("<H", request.priority)),
+            element(0x0800, struct.pack("<H", 1)),
+            element(0x1000, _even(request.sop_instance_uid)),
         )
     )
-    return _element(0, struct.pack("<I", len(body))) + body
+    return element(0, struct.pack("<I", len(body))) + body
 
 
 def _even(text: str) -> bytes:
@@ -128,8 +137,9 @@ def _even(text: str) -> bytes:
     return data + b"\0" * (len(data) % 2)
 
 
-def _element(element: int, value: bytes) -> bytes:
-    return struct.pack("<HHI", 0, element, len(value)) + value
+def element(number: int, value: bytes) -> bytes:
+    """Write an element of a command set (group 0000, implicit VR little endian)."""
+    return struct.pack("<HHI", 0, number, len(value)) + value
 
 
 def _elements(command: bytes) -> Iterator[tuple[int, int]]:
@@ -144,5 +154,6 @@ def _item(kind: int, body: bytes) -> bytes:
     return struct.pack(">BBH", kind, 0, len(body)) + body
 
 
-def _pdu(kind: int, body: bytes) -> bytes:
+def pdu(kind: int, body: bytes) -> bytes:
+    """Wrap a body into a PDU."""
     return struct.pack(">BBI", kind, 0, len(body)) + body

@@ -1,5 +1,6 @@
 """Every row of INTERFACE.md's table that is the listener's, over a real socket."""
 
+import socket
 import struct
 from collections.abc import Callable
 
@@ -234,6 +235,14 @@ def test_too_many_associations_are_rejected_for_now(listen: Callable[..., Listen
             return scu.associate().kind == ACCEPT
 
     until(room, 10, "no room again")
+
+
+def test_peers_that_connect_and_go_take_no_place(shared_listening: Listening) -> None:
+    """Port scans and health checks are over when they are over: they don't count for half a minute more."""
+    for _ in range(300):
+        socket.create_connection(("127.0.0.1", shared_listening.port)).close()
+
+    assert shared_listening.send(film()) == StoreStatus.SUCCESS
 
 
 def test_an_unknown_transfer_syntax_is_refused_by_its_context(shared_listening: Listening) -> None:
