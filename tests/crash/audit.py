@@ -130,7 +130,7 @@ def log_ends(settings: Settings) -> dict[Place, int]:
 
 
 def unfinished(spool: Path) -> list[Path]:
-    """List what a spool holds but forwarded images: arriving, waiting, or left over."""
+    """List what a spool holds but forwarded images: arriving, waiting, doubted or torn."""
     return [path for path in spool.rglob("*") if path.suffix in {".part", ".dcm", ".doubt", ".torn"}]
 
 

@@ -125,7 +125,7 @@ class Storm:
 
     def _in_flight(self) -> int:
         """Count images that are arriving or wait to be forwarded."""
-        return len({path.stem for path in unfinished(self.spool)})
+        return len(unfinished(self.spool))
 
     def _end(self) -> None:
         self.pids.append(self.listener.pid)

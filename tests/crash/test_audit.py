@@ -44,7 +44,7 @@ def test_each_breach_is_named(bad: Books, said: str) -> None:
 
 
 def test_only_forwarded_files_are_finished(tmp_path: Path) -> None:
-    """An image that arrives, waits or is torn is unfinished; a forwarded one is not."""
+    """An image that arrives, waits, is doubted or torn is unfinished; a forwarded one is not."""
     for name in ("a.part", "b.dcm", "c.doubt", "d.torn", "e.done", "lock", "boot"):
         (tmp_path / name).touch()
 
