@@ -12,7 +12,7 @@ class Publisher(Protocol):
     """Makes a batch final."""
 
     def settle(self, reader: GroupReader) -> None:
-        """End for certain what a former process of this slot began; the reader owns partitions. Raises KafkaDown."""
+        """End what keeps the group's offsets from the reader, which owns partitions. Raises KafkaDown, Fenced."""
 
     def publish(self, records: Sequence[Outgoing], offsets: Offsets, reader: GroupReader) -> None:
         """Write records and commit offsets; raises TransactionAborted (nothing is visible), KafkaDown, Fenced."""
@@ -30,9 +30,10 @@ class InTransaction:
     def settle(self, reader: GroupReader) -> None:
         """Abort a transaction that holds an offset of the group and nothing else.
 
-        After a kill -9 of the broker the group's coordinator may go on waiting for the offsets of a transaction that
-        its own coordinator has ended (seen with Kafka 4.3.1): the group's offsets can't be fetched, in any process. The
-        marker of the producer's next transaction clears them, so we let one come before there is work for it.
+        After a kill -9 of the broker a group once got no offsets from its coordinator any more, in any process (Kafka
+        4.3.1): as if a transaction that was over still held them. The marker of the producer's next transaction ends
+        that. It aborts: if results of the held transaction are visible, their events are answered again, under the same
+        ids; committed, it could pass over events that have no result.
         """
         self._writer.begin()
         try:

@@ -123,6 +123,10 @@ class KafkaGroupReader:
         """Give the partitions that are ours at this moment."""
         return frozenset(self._owned)
 
+    def unplaced(self) -> frozenset[Partition]:
+        """Give the owned partitions that have delivered neither a message nor their end since they were assigned."""
+        return frozenset(self._owned - self._position.keys())
+
     def seek(self, offsets: Offsets) -> None:
         """Read these partitions again from these offsets; those that are no longer ours are passed over."""
         for one, offset in offsets.items():
@@ -194,6 +198,8 @@ class KafkaGroupReader:
     def _revoked(self, _client: Consumer, partitions: list[TopicPartition]) -> None:
         lost = frozenset(Partition(one.topic, one.partition) for one in partitions)
         self._owned -= lost
+        for one in lost:
+            self._position.pop(one, None)
         self._on_lost(lost)
 
     def _read_statistics(self, text: str) -> None:
