@@ -81,9 +81,8 @@ class Reception:
         used = self.spool.used_percent()
         if used <= self.terms.shed_percent:
             return
-        if self.spool.kept:
-            self.forwarder.checkpoint()
-            used = self.spool.used_percent()
+        self.forwarder.checkpoint()
+        used = self.spool.used_percent()
         if used > self.terms.refuse_percent or (used > self.terms.shed_percent and lane is Lane.ROUTINE):
             raise SpoolFull(f"the spool's file system is {used:.0f} % full; see RADSTREAM_SPOOL_SHED_PERCENT")
 

@@ -19,7 +19,7 @@ import heapq
 import os
 import threading
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
@@ -42,11 +42,13 @@ _USED_SECONDS = 0.05
 class Spool:
     """The images of one slot. Thread-safe."""
 
-    def __init__(self, root: Path, slot: str) -> None:
+    def __init__(self, root: Path, slot: str, sync: Callable[[], None] = os.sync) -> None:
         self._folder = root / slot
         self._slot = slot
         self._lock_fd = -1
+        self._sync = sync
         self._guard = threading.Lock()
+        self._checkpointing = threading.Lock()
         self._depth = 0
         self._done: list[str] = []
         self._used = (0.0, -_USED_SECONDS)
@@ -138,18 +140,20 @@ class Spool:
     def checkpoint(self) -> int:
         """Sync the machine's file systems, then remove what was forwarded before; give the number removed (files).
 
-        Local servers don't fsync what they answer; a sync of the whole machine makes good for them.
+        Local servers don't fsync what they answer; a sync of the whole machine makes good for them. One at a time:
+        who asks meanwhile waits for the room that the one under way makes.
         """
-        with self._guard:
-            done, self._done = self._done, []
-        if not done:
-            return 0
-        os.sync()
-        for path in done:
-            Path(path).unlink(missing_ok=True)
-        with self._guard:
-            self._used = (0.0, -_USED_SECONDS)
-        return len(done)
+        with self._checkpointing:
+            with self._guard:
+                done, self._done = self._done, []
+            if not done:
+                return 0
+            self._sync()
+            for path in done:
+                Path(path).unlink(missing_ok=True)
+            with self._guard:
+                self._used = (0.0, -_USED_SECONDS)
+            return len(done)
 
     @property
     def depth(self) -> int:
