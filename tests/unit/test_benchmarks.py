@@ -1,0 +1,44 @@
+"""What the benchmarks read from the senders' logs is what the senders wrote there."""
+
+import runpy
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+SENDERS = runpy.run_path(str(BENCHMARKS / "_senders.py"))
+
+FIRST = """1795266906 040.377 checking input files ...
+1795266906 040.449 Requesting Association
+1795266906 040.953 Sending C-STORE Request (MsgID 1, DX)
+1795266906 082.953 Received C-STORE Response (Success)
+1795266906 083.043 Sending C-STORE Request (MsgID 2, DX)
+1795266906 085.043 Received C-STORE Response (Refused: OutOfResources)
+"""
+SECOND = """1795266906 540.449 Requesting Association
+1795266906 541.000 Sending Store Request (MsgID 1, DX)
+1795266907 040.449 Received Store Response (Success)
+"""
+
+
+def test_time_runs_from_the_first_request_to_the_last_answer() -> None:
+    """Over all senders; what they did before does not count."""
+    sent = SENDERS["read_logs"]([FIRST, SECOND], 4)
+
+    assert sent.seconds == pytest.approx(1.0)
+
+
+def test_only_success_is_an_answer() -> None:
+    """What was refused, and what was never answered, has failed."""
+    sent = SENDERS["read_logs"]([FIRST, SECOND], 4)
+
+    assert sent.answers_ms == pytest.approx([42.0, 499.449])
+    assert sent.failed == 2
+    assert sent.images_per_second == pytest.approx(2.0)
+
+
+def test_a_sender_that_nobody_answered_sent_nothing() -> None:
+    """The caller sees it from the empty list."""
+    sent = SENDERS["read_logs"](["1795266906 040.449 Requesting Association\n"], 3)
+
+    assert (sent.answers_ms, sent.failed) == ([], 3)
