@@ -24,6 +24,9 @@ SERVERS = ("kafka", "registry", "object_store", "postgres", "redis")
 #: Away from what a developer runs by hand, and from another test run that looks for ports at the same time.
 FIRST_OFFSET = 10_000 + 100 * (os.getpid() % 50)
 
+#: The servers' logs after a run with failures.
+KEPT_LOGS = Path("build/server-logs")
+
 _failed = pytest.StashKey[bool]()
 
 
@@ -42,8 +45,8 @@ def plain_environment() -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def site(plain_environment: dict[str, str]) -> Iterator[Site]:
-    """Start the real servers and deploy to them, once for the whole run."""
+def site(plain_environment: dict[str, str], request: pytest.FixtureRequest) -> Iterator[Site]:
+    """Start the real servers and deploy to them, once for the whole run; after a failure their logs are kept."""
     given = process_environment()
     running = given.get("RADSTREAM_TEST_STATE_DIR")
     # A short path: sockets lie in it. Open to PostgreSQL's user, who is another when root runs the tests.
@@ -60,6 +63,8 @@ def site(plain_environment: dict[str, str]) -> Iterator[Site]:
     finally:
         if not running:
             stop(order.site)
+            if request.session.testsfailed:
+                shutil.copytree(folder / "log", KEPT_LOGS, dirs_exist_ok=True)
             shutil.rmtree(folder, ignore_errors=True)
 
 
