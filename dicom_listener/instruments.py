@@ -2,7 +2,19 @@
 
 from prometheus_client import Counter, Gauge, Histogram
 
-ASSOCIATIONS = Counter("radstream_listener_associations_total", "Associations that ended, by how.", ["end"])
+ASSOCIATIONS = Counter(
+    "radstream_listener_associations_total",
+    "Associations that ended, by how and whose; senders that no setting names are other.",
+    ["end", "ae"],
+)
+ASSOCIATION_IMAGES = Counter("radstream_listener_association_images_total", "C-STOREs that were answered.", ["ae"])
+ASSOCIATION_BYTES = Counter("radstream_listener_association_bytes_total", "Bytes that came (bytes).", ["ae"])
+ASSOCIATION_REFUSALS = Counter(
+    "radstream_listener_association_refusals_total", "A-ASSOCIATE-RJ, by cause and whose.", ["cause", "ae"]
+)
+CONNECTIONS_LOST = Counter(
+    "radstream_listener_lost_connections_total", "Connections that ended before an association, by cause.", ["cause"]
+)
 IMAGES = Counter("radstream_listener_images_total", "C-STOREs that were answered, by status.", ["status"])
 REFUSALS = Counter("radstream_listener_refusals_total", "C-STOREs without Success, by cause.", ["cause"])
 BYTES = Counter("radstream_listener_received_bytes_total", "Bytes of data sets received (bytes).")
@@ -15,10 +27,23 @@ LATE = Counter("radstream_listener_spool_answers_total", "Answers for which the 
 PUBLISHED = Counter("radstream_listener_published_total", "Events that were written to the log, by lane.", ["lane"])
 REPEATS = Counter("radstream_listener_repeats_total", "Images whose event was in the log already.")
 RETRIES = Counter("radstream_listener_forward_retries_total", "Forwarding that was tried again, by cause.", ["cause"])
-SPOOL_DEPTH = Gauge("radstream_listener_spool_images", "Images that wait in the spool (count).")
-SPOOL_AGE = Gauge("radstream_listener_spool_oldest_seconds", "Age of the image that waits longest (seconds).")
-SPOOL_KEPT = Gauge("radstream_listener_spool_forwarded_images", "Forwarded images that wait for a checkpoint (count).")
-SPOOL_USED = Gauge("radstream_listener_spool_used_percent", "How full the spool's file system is (%).")
+#: Of several processes: what they hold adds up, the worst age and file system count.
+SPOOL_DEPTH = Gauge(
+    "radstream_listener_spool_images", "Images that wait in the spool (count).", multiprocess_mode="livesum"
+)
+SPOOL_AGE = Gauge(
+    "radstream_listener_spool_oldest_seconds",
+    "Age of the image that waits longest (seconds).",
+    multiprocess_mode="livemax",
+)
+SPOOL_KEPT = Gauge(
+    "radstream_listener_spool_forwarded_images",
+    "Forwarded images that wait for a checkpoint (count).",
+    multiprocess_mode="livesum",
+)
+SPOOL_USED = Gauge(
+    "radstream_listener_spool_used_percent", "How full the spool's file system is (%).", multiprocess_mode="livemax"
+)
 COMMITMENT_REQUESTS = Counter(
     "radstream_listener_commitment_requests_total", "Requests for storage commitment, by status.", ["status"]
 )

@@ -58,12 +58,14 @@ class Publisher:
         self._codec = codec
         self._journal = journal
         self._crash_points = crash_points
-        self._transactional_id = f"dicom_listener.{settings.listener_slot}"
+        self._transactional_id = _transactional_id(settings.listener_slot)
         self._producer: Producer | None = None
         self._reader: Consumer | None = None
         self._partitions: dict[str, int] = {}
         #: For each topic and partition an offset at which its log ended at some time.
         self._ends: dict[tuple[str, int], int] = {}
+        #: Slots whose images we adopted, and when we had fenced them.
+        self._fenced: dict[str, float] = {}
 
     def publish(self, events: Mapping[UUID, InstanceReceived], answered: Mapping[UUID, datetime]) -> Written:
         """Bring events into the log, each once, and say so in the journal.
@@ -103,6 +105,16 @@ class Publisher:
             for partition in range(self._partitions_of(topic)):
                 self._end(topic, partition)
 
+    def fence(self, slot: str) -> None:
+        """End what a slot that nobody holds had begun, so that its doubts of before can be settled. Raises KafkaDown.
+
+        May be called from another thread than `publish`.
+        """
+        client = producer(self._settings, _transactional_id(slot))
+        with translated(slot):
+            client.init_transactions(CALL_SECONDS)
+        self._fenced[slot] = time.monotonic()
+
     def close(self) -> None:
         """Let the clients go."""
         if self._reader is not None:
@@ -110,7 +122,10 @@ class Publisher:
         self._producer = self._reader = None
 
     def _may_settle(self, doubt: Doubt) -> bool:
-        return doubt.slot == self._settings.listener_slot or doubt.age_seconds > FOREIGN_DOUBT_SECONDS
+        if doubt.slot == self._settings.listener_slot or doubt.age_seconds > FOREIGN_DOUBT_SECONDS:
+            return True
+        fenced = self._fenced.get(doubt.slot)
+        return fenced is not None and doubt.age_seconds > time.monotonic() - fenced
 
     def _transact(self, records: Sequence[_Record]) -> None:
         """Write events in one transaction; after any error the producer is thrown away and the log decides.
@@ -256,3 +271,7 @@ class Publisher:
             return int(client.get_watermark_offsets(TopicPartition(topic, partition), timeout=CALL_SECONDS)[1])
         finally:
             client.close()
+
+
+def _transactional_id(slot: str) -> str:
+    return f"dicom_listener.{slot}"

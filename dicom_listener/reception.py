@@ -61,18 +61,6 @@ class Reception:
         with self._guard:
             return self._guard.wait_for(lambda: self._in_hand == 0, seconds)
 
-    def closed(self, assoc: "Association", images: int) -> None:
-        """Write the one line of an association."""
-        end = "rejected" if assoc.is_rejected else "released" if assoc.is_released else "aborted"
-        instruments.ASSOCIATIONS.labels(end).inc()
-        get_log().info(
-            "association ended",
-            calling_ae=str(assoc.requestor.ae_title).strip(),
-            peer=str(assoc.requestor.address),
-            state=end,
-            images=images,
-        )
-
     def admit(self, lane: Lane | None) -> None:
         """Raise SpoolFull over the watermarks: over the first for routine images, over the second for all.
 

@@ -1,33 +1,32 @@
-"""pynetdicom's application entity with our data path: started, stopped, its logs kept free of patient data."""
+"""A worker's listener: connections come from the parent, images go to the door; its logs free of patient data."""
 
-import errno
 import logging
-import threading
+import socket
+import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import pydicom.config
-from pynetdicom import AE, _config, evt
-from pynetdicom.events import Event, EventHandlerType
-from pynetdicom.sop_class import Verification  # type: ignore[attr-defined] # made at import
+from pynetdicom import AE, _config
+from pynetdicom.events import EventHandlerType
 
-from dicom_listener.connections import StoreServer
-from dicom_listener.contexts import supported
+from dicom_listener import instruments
+from dicom_listener.channel import Arrived
+from dicom_listener.command_set import StoreRequest
+from dicom_listener.connections import Associations, GatedAssociation
+from dicom_listener.gate import Gate
+from dicom_listener.link import Arbiter
+from dicom_listener.pace import Pace
 from dicom_listener.part10 import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
-from dicom_listener.upper_layer import Door
+from dicom_listener.porch import Caller, Porch
+from dicom_listener.routes import read_routes
+from dicom_listener.tls import TlsIdentity
+from dicom_listener.upper_layer import Receipt
 from radstream.logs import get_log
 from radstream.settings import Settings
-from schemas.errors import PortInUse, SettingInvalid
 
 if TYPE_CHECKING:
     from pynetdicom.association import Association
-    from pynetdicom.transport import ThreadedAssociationServer
-
-#: A peer that says nothing this long within an association is given up (seconds).
-NETWORK_SECONDS = 60.0
-#: From the connection to the A-ASSOCIATE-RQ: the ARTIM timer (PS3.8 9.1.5).
-ACSE_SECONDS = 30.0
-_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 class _ExceptionsOnly(logging.Handler):
@@ -40,31 +39,37 @@ class _ExceptionsOnly(logging.Handler):
             get_log().error("upper layer failed", component=record.name, exc_info=error)
 
 
-class _Entity(AE):
-    """pynetdicom's application entity, whose limit counts associations that were asked for and are not over."""
+class Images(Protocol):
+    """Where images are received."""
 
-    @property
-    def active_associations(self) -> "list[Association]":
-        """The associations that count."""
-        return [
-            assoc
-            for assoc in super().active_associations
-            if assoc.requestor.primitive and not (assoc.is_rejected or assoc.is_released or assoc.is_aborted)
-        ]
+    def begin(self, assoc: "Association", request: StoreRequest, context: tuple[str, str]) -> Receipt:
+        """Receive an object whose data set follows; `context`: its abstract and transfer syntax. Never raises."""
 
 
 class Listener:
-    """Accepts associations from `start` to `stop`."""
+    """Serves the connections that arrive, from `start` to `stop_accepting`."""
 
-    def __init__(self, settings: Settings, door: Door, handlers: Sequence[EventHandlerType] = ()) -> None:
-        self._settings = settings
-        self._door = door
-        self._handlers = handlers  # of pynetdicom's events
-        self._server: ThreadedAssociationServer | None = None
+    def __init__(
+        self,
+        settings: Settings,
+        images: Images,
+        arbiter: Arbiter,
+        pace: Pace,
+        handlers: Sequence[EventHandlerType] = (),
+    ) -> None:
+        """`handlers`: of pynetdicom's events, for other services than storage. Raises SettingInvalid."""
+        self._arbiter = arbiter
+        self._ae = AE(settings.ae_title)
+        self._ae.implementation_class_uid = IMPLEMENTATION_CLASS_UID
+        self._ae.implementation_version_name = IMPLEMENTATION_VERSION_NAME
+        self._tls = TlsIdentity(settings) if settings.tls_certificate else None
+        self._gate = Gate(settings, read_routes(settings.routes), arbiter)
+        self._door = _Doorkeeper(images, pace)
+        self._associations = Associations(settings, self._gate, self._door, handlers, self._over)
+        self._porch = Porch(settings.artim_seconds, self._asked, self._gone)
 
     def start(self) -> None:
-        """Bind and accept; raise PortInUse, or SettingInvalid for an open door beyond loopback."""
-        settings = self._settings
+        """Take connections from now on."""
         # Identifiers are logged by default: patient data (pynetdicom#911).
         _config.LOG_REQUEST_IDENTIFIERS = _config.LOG_RESPONSE_IDENTIFIERS = False
         _config.LOG_HANDLER_LEVEL = "none"
@@ -74,61 +79,108 @@ class Listener:
         for library in ("pynetdicom", "pydicom"):
             logging.getLogger(library).propagate = False
             logging.getLogger(library).handlers = [_ExceptionsOnly(logging.ERROR)]
-        ae = _Entity(settings.ae_title)
-        ae.implementation_class_uid = IMPLEMENTATION_CLASS_UID
-        ae.implementation_version_name = IMPLEMENTATION_VERSION_NAME
-        ae.require_calling_aet = self._allowed()
-        ae.maximum_associations = settings.maximum_associations
-        ae.maximum_pdu_size = settings.maximum_pdu_bytes
-        ae.network_timeout, ae.acse_timeout = NETWORK_SECONDS, ACSE_SECONDS
-        ae.add_supported_context(Verification)
+        self._porch.start()
+
+    def arrived(self, arrival: Arrived, client: socket.socket) -> None:
+        """Take a connection."""
         try:
-            server = ae.make_server(
-                (settings.bind_address, settings.dicom_port),
-                evt_handlers=[(evt.EVT_REQUESTED, self._take_contexts), *self._handlers],
-                server_class=StoreServer,
-                door=self._door,
-                socket_timeout_seconds=NETWORK_SECONDS,
-            )
-        except OSError as error:
-            if error.errno != errno.EADDRINUSE:
-                raise SettingInvalid(
-                    f"RADSTREAM_BIND_ADDRESS={settings.bind_address} can't be bound (errno {error.errno})"
-                ) from error
-            raise PortInUse(
-                f"port {settings.dicom_port} is in use on {settings.bind_address}: stop what listens there, "
-                "or set RADSTREAM_DICOM_PORT or RADSTREAM_PORT_OFFSET"
-            ) from error
-        ae._servers.append(server)  # noqa: SLF001 - `shutdown` expects it, only `start_server` does it
-        self._server = server
-        threading.Thread(target=server.serve_forever, args=(0.1,), name="listener", daemon=True).start()
+            tls = self._tls.context() if self._tls and arrival.tls else None
+            self._porch.add(arrival.connection, (arrival.host, arrival.port), client, tls)
+        except OSError:  # the peer has gone already
+            client.close()
+            self._gone(arrival.connection, arrival.host, "closed")
+
+    def drop(self, connection: int) -> None:
+        """Close a connection that has asked for nothing yet."""
+        self._porch.drop(connection, "crowded_out")
 
     def stop_accepting(self) -> None:
-        """Close the port; associations go on."""
-        if self._server is not None:
-            self._server.shutdown()
+        """Close what has asked for nothing yet; associations go on."""
+        self._porch.drop_all("stopping")
 
     def abort_all(self) -> None:
         """Abort the associations that are still there."""
-        if self._server is not None:
-            for assoc in self._server.active_associations:
-                assoc.abort(block=False)
+        self._associations.abort_all()
 
-    def _take_contexts(self, event: Event) -> None:
-        primitive = event.assoc.requestor.primitive
-        event.assoc.acceptor.supported_contexts = supported(
-            primitive.presentation_context_definition_list if primitive else (),
-            unknown_syntaxes=self._settings.accept_unknown_syntaxes,
+    def _asked(self, caller: Caller, client: socket.socket, request: bytes) -> None:
+        try:
+            self._associations.open(self._ae, caller, client, request)
+        except Exception as error:  # noqa: BLE001 - one connection that can't be served must not end the others
+            get_log().error("connection failed", exc_info=error)
+            client.close()
+            self._gone(caller.connection, caller.host, "internal")
+
+    def _gone(self, connection: int, host: str, cause: str) -> None:
+        """Note that a connection ended before it asked for an association."""
+        instruments.CONNECTIONS_LOST.labels(cause).inc()
+        get_log().info("connection ended", association=connection, peer=host, cause=cause)
+        self._arbiter.over(connection)
+
+    def _over(self, assoc: GatedAssociation) -> None:
+        """Write the one line of an association."""
+        self._arbiter.over(assoc.caller.connection)
+        end = "rejected" if assoc.is_rejected else "released" if assoc.is_released else "aborted"
+        ae = self._gate.label(assoc.requestor.ae_title)
+        received = getattr(assoc.dul.socket, "received_bytes", 0)
+        instruments.ASSOCIATIONS.labels(end, ae).inc()
+        instruments.ASSOCIATION_IMAGES.labels(ae).inc(assoc.images)
+        instruments.ASSOCIATION_BYTES.labels(ae).inc(received)
+        if assoc.refusal is not None:
+            instruments.ASSOCIATION_REFUSALS.labels(assoc.refusal.cause, ae).inc()
+        request = assoc.requestor.primitive
+        get_log().info(
+            "association ended",
+            association=assoc.caller.connection,
+            calling_ae=assoc.requestor.ae_title,
+            called_ae=request.called_ae_title if request else None,
+            peer=assoc.caller.host,
+            tls=assoc.caller.tls,
+            state=end,
+            cause=assoc.refusal.cause if assoc.refusal else None,
+            images=assoc.images,
+            bytes=received,
+            seconds=round(time.monotonic() - assoc.began, 3),
         )
 
-    def _allowed(self) -> list[str]:
-        allowed = list(self._settings.allowed_aes)
-        if "*" not in allowed:
-            return allowed
-        if self._settings.bind_address not in _LOOPBACK:
-            raise SettingInvalid(
-                f"RADSTREAM_ALLOWED_AES=* with RADSTREAM_BIND_ADDRESS={self._settings.bind_address}: "
-                "beyond loopback name the calling AE titles that may send"
-            )
-        get_log().warning("every calling AE may send", setting="RADSTREAM_ALLOWED_AES", address="loopback")
-        return []
+
+class _Doorkeeper:
+    """The door of every association, behind the pace of each sender."""
+
+    def __init__(self, images: Images, pace: Pace) -> None:
+        self._images = images
+        self._pace = pace
+
+    def begin(self, assoc: "Association", request: StoreRequest, context: tuple[str, str]) -> Receipt:
+        """Receive an object, no faster than its sender may send."""
+        receipt = self._images.begin(assoc, request, context)
+        if not self._pace.limits:
+            return receipt
+        self._pace.image(assoc.requestor.ae_title)
+        return _PacedReceipt(receipt, self._pace, assoc.requestor.ae_title)
+
+    def closed(self, assoc: "Association", images: int) -> None:
+        """Keep the count for the association's line."""
+        if isinstance(assoc, GatedAssociation):
+            assoc.images = images
+
+
+class _PacedReceipt:
+    """An object that arrives no faster than its sender may send."""
+
+    def __init__(self, receipt: Receipt, pace: Pace, calling_ae: str) -> None:
+        self._receipt = receipt
+        self._pace = pace
+        self._calling_ae = calling_ae
+
+    def write(self, data: memoryview) -> None:
+        """Take bytes, then wait where there were too many."""
+        self._receipt.write(data)
+        self._pace.data(self._calling_ae, len(data))
+
+    def finish(self) -> int:
+        """Give the status of the answer."""
+        return self._receipt.finish()
+
+    def discard(self) -> None:
+        """Leave nothing."""
+        self._receipt.discard()

@@ -1,45 +1,68 @@
-"""The composition root of stage 1: one process that receives, forwards and answers."""
+"""The composition root of stage 1: one process that receives, forwards and answers; the parent starts it."""
 
+import socket
+import sys
 import threading
+import time
+from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 from pynetdicom import evt
 
+from dicom_listener.channel import Channel
 from dicom_listener.commitment_parts import commitment_parts
 from dicom_listener.contexts import STANDARD_SYNTAXES
 from dicom_listener.crash_points import CrashPoints
 from dicom_listener.forwarder import Forwarder, Ways
+from dicom_listener.link import Link, ToldHealth, end_with_parent
+from dicom_listener.pace import Pace
 from dicom_listener.publisher import TOPIC_OF, Publisher
 from dicom_listener.reception import Reception
 from dicom_listener.routes import read_routes
 from dicom_listener.server import Listener
 from dicom_listener.terms import Terms
+from dicom_listener.workers import slot_of
 from radstream.journal import pseudonyms_of
 from radstream.journal_writer import Journal
+from radstream.logs import get_log
 from radstream.objects import s3_objects
 from radstream.postgres import connect
 from radstream.registry import RegistryIds
-from radstream.service import Health, Stop
+from radstream.service import Health, Stop, run_process
 from radstream.settings import Settings
-from radstream.spool import Spool
+from radstream.spool import Spool, left_behind
 from radstream.vault import Vault
 from schemas.codec import Codec, SchemaIds
-from schemas.errors import SchemaMissing, Unavailable
+from schemas.errors import RadStreamError, SchemaMissing, SettingInvalid, Unavailable
 
 SERVICE = "dicom_listener"
 _IN_HAND_SECONDS = 6.0
 _FORWARDING_SECONDS = 2.5
 _SCHEMA_RETRY_SECONDS = 1.0
 _WATCH_SECONDS = 0.2
+#: A process that was killed holds its slot a moment longer.
+_SLOT_SECONDS = 5.0
+_SLOT_RETRY_SECONDS = 0.1
+_ADOPTION_SECONDS = 5.0
 
 
-def run(settings: Settings, health: Health, stop: Stop) -> None:
-    """Listen until asked to stop.
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Which of the listener's processes this is."""
 
-    1. adopt the slot's spool
+    number: int
+    processes: int
+
+
+def run(settings: Settings, health: Health, stop: Stop, *, link: Link, place: Place) -> None:
+    """Receive until asked to stop.
+
+    1. take the slot and its spool
     2. forward what it holds, in the background
-    3. bind the port: ready
-    4. on the request to stop: accept nothing new, answer what is in hand, end the batch in hand
+    3. tell the parent: ready for connections
+    4. the first process adopts what slots hold that nobody has
+    5. on the request to stop: take nothing new, answer what is in hand, end the batch in hand
     """
     crash_points = CrashPoints(settings.die_at, settings.spool / f"died-at-{settings.die_at}")
     pseudonyms = pseudonyms_of(settings)
@@ -67,16 +90,23 @@ def run(settings: Settings, health: Health, stop: Stop) -> None:
     forwarder = Forwarder(ways, settings.spool_checkpoint_seconds)
     reception = Reception(spool, forwarder, terms, crash_points)
     desk, reports = commitment_parts(settings, vault, pseudonyms, ways.objects)
-    listener = Listener(settings, reception, [(evt.EVT_N_ACTION, desk.on_action)])
+    pace = Pace(settings.maximum_images_per_second, settings.maximum_bytes_per_second, stop)
+    listener = Listener(settings, reception, link, pace, [(evt.EVT_N_ACTION, desk.on_action)])
     health.not_ready("the schemas of the topics have not been seen", "schemas")
     threading.Thread(target=_await_schemas, args=(ids, health, stop), name="schemas", daemon=True).start()
-    spool.open()
+    _take_slot(spool, stop)
     try:
         forwarder.start()
         desk.start(stop)
         threading.Thread(target=reports.run, args=(stop,), name="commitment reports", daemon=True).start()
         listener.start()
+        link.listen(listener.arrived, listener.drop, pace.share)
         health.ready()
+        if place.number == 0:
+            ours = frozenset(slot_of(settings.listener_slot, number) for number in range(place.processes))
+            threading.Thread(
+                target=_adopt, args=(ways, settings.spool, ours, stop), name="adoption", daemon=True
+            ).start()
         while not stop.wait(_WATCH_SECONDS):
             if forwarder.failed is not None:
                 raise forwarder.failed
@@ -101,3 +131,51 @@ def _await_schemas(ids: SchemaIds, health: Health, stop: Stop) -> None:
         else:
             health.ready("schemas")
             return
+
+
+def _take_slot(spool: Spool, stop: Stop) -> None:
+    deadline = time.monotonic() + _SLOT_SECONDS
+    while True:
+        try:
+            spool.open()
+        except SettingInvalid:
+            if time.monotonic() > deadline or stop.wait(_SLOT_RETRY_SECONDS):
+                raise
+        else:
+            return
+
+
+def _adopt(ways: Ways, root: Path, ours: frozenset[str], stop: Stop) -> None:
+    """Move into our slot what slots hold that nobody has: of processes that were more before, of former names.
+
+    1. lock the slot; one that somebody holds is not ours to take
+    2. fence its transactional.id, so that what it had begun is over
+    3. move its images
+    """
+    while not stop.requested:
+        for slot in left_behind(root, ours):
+            other = Spool(root, slot)
+            try:
+                other.open()
+            except SettingInvalid:
+                continue
+            try:
+                ways.publisher.fence(slot)
+                get_log().info("slot adopted", slot=slot, images=ways.spool.take_over(other))
+            except RadStreamError as error:
+                get_log().warning("slot not adopted", slot=slot, cause=error.cause)
+            finally:
+                other.close()
+        stop.wait(_ADOPTION_SECONDS)
+
+
+def main(descriptor: int, place: Place) -> int:
+    """Run as a worker whose channel to the parent is an open descriptor; give the exit status."""
+    end_with_parent()
+    stop = Stop()
+    link = Link(Channel(socket.socket(fileno=descriptor)), stop)
+    return run_process(SERVICE, partial(run, link=link, place=place), ToldHealth(link), stop)
+
+
+if __name__ == "__main__":
+    sys.exit(main(int(sys.argv[1]), Place(int(sys.argv[2]), int(sys.argv[3]))))

@@ -16,7 +16,7 @@ ALLOWED_KEYS = frozenset(
     {
         "event", "level", "timestamp", "service", "exception", "error", "cause", "dropped_keys", "detail",
         "component", "state", "port", "address", "pid", "signal", "version", "setting", "path_kind",
-        "calling_ae", "called_ae", "peer", "association", "status", "policy", "lane", "site", "slot", "route",
+        "calling_ae", "called_ae", "peer", "association", "tls", "status", "policy", "lane", "site", "slot", "route",
         "event_id", "result_id", "window_id", "dead_letter_id", "revision", "trace_id", "step", "command",
         "topic", "partition", "offset", "group", "records", "partitions", "transaction", "watermark",
         "model", "model_version", "engine", "outcome", "reason", "role", "slice", "worker",

@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import FrameType
@@ -68,44 +69,53 @@ class Stop:
 class Run(Protocol):
     """A service's own part: runs until `stop`, keeps `health` honest, raises RadStreamError when it can't go on."""
 
-    def __call__(self, settings: Settings, health: Health, stop: Stop) -> None:
-        """Run until asked to stop."""
+    def __call__(self, settings: Settings, health: Health, stop: Stop) -> int | None:
+        """Run until asked to stop; give an exit status other than 0 when a part of it has said why it ended."""
 
 
-def run_service(name: str, run: Run) -> int:
+def run_service(name: str, run: Run, metrics: Callable[[Settings], bytes] | None = None) -> int:
     """Run a service to its end and give its exit status.
 
     1. read the settings (an error: one line, status 1)
     2. answer health and metrics
     3. run until SIGTERM or SIGINT
+
+    `metrics` gives the text of /metrics where it is more than this process's own.
     """
+
+    def probed(settings: Settings, health: Health, stop: Stop) -> int | None:
+        text = partial(metrics, settings) if metrics else generate_latest
+        with probes(settings.bind_address, settings.metrics_port(name), health, text):
+            get_log().info("service started", port=settings.metrics_port(name))
+            return run(settings, health, stop)
+
+    return run_process(name, probed, Health(), Stop())
+
+
+def run_process(name: str, run: Run, health: Health, stop: Stop) -> int:
+    """Run one process of a service to its end and give its exit status: settings, signals, one line for an error."""
     configure(name)
-    stop = Stop()
 
     def on_signal(_number: int, _frame: FrameType | None) -> None:
         stop.request()
 
     signal.signal(signal.SIGTERM, on_signal)
     signal.signal(signal.SIGINT, on_signal)
-    health = Health()
     try:
-        settings = Settings.from_environment()
-        with probes(settings.bind_address, settings.metrics_port(name), health):
-            get_log().info("service started", port=settings.metrics_port(name))
-            run(settings, health, stop)
+        status = run(Settings.from_environment(), health, stop)
     except RadStreamError as error:
         get_log().error("service ended", cause=error.cause, detail=str(error))
         print(f"{name}: {error}", file=sys.stderr)  # noqa: T201 - the one line for a person
         return EXIT_FAILED
     get_log().info("service stopped")
-    return EXIT_OK
+    return status or EXIT_OK
 
 
 @contextmanager
-def probes(address: str, port: int, health: Health) -> Iterator[None]:
+def probes(address: str, port: int, health: Health, metrics: Callable[[], bytes] = generate_latest) -> Iterator[None]:
     """Answer /metrics, /health/live and /health/ready while the block runs; raise PortInUse."""
     try:
-        server = ThreadingHTTPServer((address, port), _handler(health))
+        server = ThreadingHTTPServer((address, port), _handler(health, metrics))
     except OSError as error:
         raise PortInUse(
             f"port {port} for metrics is in use on {address}: stop what listens there, "
@@ -120,9 +130,9 @@ def probes(address: str, port: int, health: Health) -> Iterator[None]:
         server.server_close()
 
 
-def _handler(health: Health) -> type[BaseHTTPRequestHandler]:
-    def metrics() -> tuple[HTTPStatus, str, bytes]:
-        return HTTPStatus.OK, CONTENT_TYPE_LATEST, generate_latest()
+def _handler(health: Health, metrics: Callable[[], bytes]) -> type[BaseHTTPRequestHandler]:
+    def measured() -> tuple[HTTPStatus, str, bytes]:
+        return HTTPStatus.OK, CONTENT_TYPE_LATEST, metrics()
 
     def live() -> tuple[HTTPStatus, str, bytes]:
         return HTTPStatus.OK, "application/json", b'{"live": true}'
@@ -133,7 +143,7 @@ def _handler(health: Health) -> type[BaseHTTPRequestHandler]:
         return HTTPStatus.SERVICE_UNAVAILABLE if waiting else HTTPStatus.OK, "application/json", body
 
     routes: Mapping[str, Callable[[], tuple[HTTPStatus, str, bytes]]] = {
-        "/metrics": metrics,
+        "/metrics": measured,
         "/health/live": live,
         "/health/ready": ready,
     }

@@ -5,11 +5,25 @@ A setting comes from the environment, else from `<state dir>/env` (written by `r
 """
 
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import Field, dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import Field, dataclass, fields
 from pathlib import Path
 from typing import Any, Self
 
+from radstream.setting_kinds import (
+    fingerprints,
+    flag,
+    former_keys,
+    key,
+    names,
+    networks,
+    one_of,
+    peers,
+    percent,
+    positive,
+    seconds,
+    setting,
+)
 from schemas.errors import SettingInvalid, SettingMissing
 from schemas.identity import Pseudonyms
 
@@ -22,78 +36,6 @@ METRICS_PORTS: Mapping[str, int] = {
     "training": 9105,
     "console": 9106,
 }
-
-
-def setting(default: str | None, doc: str, parse: Callable[[str], Any] = str, *, secret: bool = False) -> Any:
-    """Declare a setting: its default as text (None: unset), its meaning with its unit, how its text is read."""
-    return field(metadata={"default": default, "doc": doc, "parse": parse}, repr=not secret)
-
-
-def _flag(text: str) -> bool:
-    if text not in {"0", "1"}:
-        raise ValueError("use 0 or 1")
-    return text == "1"
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())
-
-
-def _key(text: str) -> bytes:
-    key = bytes.fromhex(text)
-    if len(key) != _KEY_BYTES:
-        raise ValueError(f"use {2 * _KEY_BYTES} hexadecimal digits")
-    return key
-
-
-def _former_keys(text: str) -> tuple[Pseudonyms, ...]:
-    pairs = (pair.partition(":") for pair in _names(text))
-    return tuple(Pseudonyms(_key(digits), key_id) for key_id, _, digits in pairs)
-
-
-def _one_of(*choices: str) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        if text not in choices:
-            raise ValueError(f"use one of {', '.join(choices)}")
-        return text
-
-    return parse
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError("use a whole number above 0")
-    return number
-
-
-def _seconds(text: str) -> float:
-    number = float(text)
-    if not number > 0:
-        raise ValueError("use a number of seconds above 0")
-    return number
-
-
-def _percent(text: str) -> float:
-    number = float(text)
-    if not 0 < number <= _WHOLE:
-        raise ValueError("use per cent, above 0 and up to 100")
-    return number
-
-
-def _peers(text: str) -> dict[str, tuple[str, int]]:
-    peers = {}
-    for name in _names(text):
-        ae, _, address = name.partition("=")
-        host, _, port = address.rpartition(":")
-        if not ae or not host:
-            raise ValueError("use AE=host:port, separated by commas")
-        peers[ae.strip()] = (host, _positive(port))
-    return peers
-
-
-_KEY_BYTES = 32
-_WHOLE = 100  # per cent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,66 +61,106 @@ class Settings:
         None, "Port of metrics and health of the service that is started; else 9101 to 9106 by service.", int
     )
 
-    pseudonym_key: bytes | None = setting(None, "64 hex digits: the key of the pseudonyms.", _key, secret=True)
+    pseudonym_key: bytes | None = setting(None, "64 hex digits: the key of the pseudonyms.", key, secret=True)
     pseudonym_key_id: str = setting("1", "Name of the pseudonym key; it stands in every event.")
     former_pseudonym_keys: tuple[Pseudonyms, ...] = setting(
         "",
         "Earlier keys as id:64 hex digits, separated by commas: studies keep their first.",
-        _former_keys,
+        former_keys,
         secret=True,
     )
-    vault_key: bytes | None = setting(None, "64 hex digits: the key of the identifiers at rest.", _key, secret=True)
+    vault_key: bytes | None = setting(None, "64 hex digits: the key of the identifiers at rest.", key, secret=True)
 
     ae_title: str = setting("RADSTREAM", "AE title of the listener.")
     dicom_port: int = setting("{11112}", "Port of C-STORE and C-ECHO.", int)
-    ack_policy: str = setting("published", "When C-STORE answers: published or spool.", _one_of("published", "spool"))
+    dicom_tls_port: int = setting("{2762}", "Port of the same by TLS; open when a certificate is set.", int)
+    tls_certificate: Path | None = setting(
+        None, "Certificate chain of the listener (PEM); read anew on a change.", Path
+    )
+    tls_key: Path | None = setting(None, "Its private key (PEM); else it stands with the certificate.", Path)
+    tls_ca: Path | None = setting(None, "Certificates that peers' certificates must descend from (PEM).", Path)
+    tls_clients: str = setting(
+        "required", "Certificates of peers: required, optional or none.", one_of("required", "optional", "none")
+    )
+    allowed_certificates: tuple[str, ...] = setting(
+        "", "SHA-256 fingerprints (hex) of the peers' certificates that are let in by TLS; empty: all.", fingerprints
+    )
+    allowed_addresses: tuple[str, ...] = setting(
+        "", "Addresses or networks (CIDR) that may connect, separated by commas; empty: all.", networks
+    )
+    ack_policy: str = setting("published", "When C-STORE answers: published or spool.", one_of("published", "spool"))
     ack_deadline_seconds: float = setting(
-        "5", "How long an answer waits for forwarding before the spool's durability counts (seconds).", _seconds
+        "5", "How long an answer waits for forwarding before the spool's durability counts (seconds).", seconds
     )
     spool_dir: Path | None = setting(None, "Folder of the spool; else spool under the state dir.", Path)
     spool_shed_percent: float = setting(
-        "80", "Over this, forwarded files go and routine images are refused (% of the file system).", _percent
+        "80", "Over this, forwarded files go and routine images are refused (% of the file system).", percent
     )
-    spool_refuse_percent: float = setting("90", "Over this all images are refused (% of the file system).", _percent)
+    spool_refuse_percent: float = setting("90", "Over this all images are refused (% of the file system).", percent)
     spool_checkpoint_seconds: float = setting(
-        "30", "Forwarded files are removed this often, after a sync of the machine's disks (seconds).", _seconds
+        "30", "Forwarded files are removed this often, after a sync of the machine's disks (seconds).", seconds
     )
-    allowed_aes: tuple[str, ...] = setting("*", "Calling AE titles, separated by commas; * allows all.", _names)
+    allowed_aes: tuple[str, ...] = setting("*", "Calling AE titles, separated by commas; * allows all.", names)
     routes: Path | None = setting(None, "TOML file of routes: lane and site of an image.", Path)
-    accept_unknown_syntaxes: bool = setting("0", "1: store private and unknown transfer syntaxes too.", _flag)
-    maximum_associations: int = setting("64", "Associations at one time (count).", _positive)
-    maximum_pdu_bytes: int = setting("131072", "Largest PDU that the listener offers to take (bytes).", _positive)
-    listener_slot: str = setting("0", "Stable number of a listener process; part of its transactional.id.")
+    accept_unknown_syntaxes: bool = setting("0", "1: store private and unknown transfer syntaxes too.", flag)
+    accept_unknown_classes: bool = setting("0", "1: store objects of private and unknown SOP classes too.", flag)
+    check_called_ae: bool = setting("0", "1: refuse who calls another AE title than ours and the routes'.", flag)
+    user_identity: Path | None = setting(
+        None, "File of users and hashed passcodes; then every association must name a user in it.", Path
+    )
+    maximum_associations: int = setting(
+        "64", "Associations at one time (count); the last quarter is for senders below an equal share.", positive
+    )
+    maximum_associations_per_ae: int | None = setting(None, "Associations of one calling AE (count).", positive)
+    verification_associations: int = setting(
+        "4", "Associations beside that, for peers that propose Verification only (count).", int
+    )
+    maximum_images_per_second: float | None = setting(
+        None, "Images of one calling AE in a second; over it we read more slowly (1/s).", seconds
+    )
+    maximum_bytes_per_second: float | None = setting(
+        None, "Bytes of one calling AE in a second; over it we read more slowly (bytes/s).", seconds
+    )
+    artim_seconds: float = setting(
+        "30", "From the connection to the whole request for an association: ARTIM (seconds).", seconds
+    )
+    dimse_seconds: float = setting("60", "Longest silence within a message (seconds).", seconds)
+    idle_seconds: float = setting("60", "Longest silence between messages (seconds).", seconds)
+    maximum_pdu_bytes: int = setting("131072", "Largest PDU that the listener offers to take (bytes).", positive)
+    listener_processes: int = setting("1", "Processes that receive (count).", positive)
+    listener_slot: str = setting(
+        "0", "Stable name of a listener; its processes' slots are it, it-1, ...: part of their transactional.id."
+    )
     commitment: str = setting(
         "none",
         "Storage commitment: none (every instance is reported as not committed) or archive (those in a durable store).",
-        _one_of("none", "archive"),
+        one_of("none", "archive"),
     )
-    s3_durable: bool = setting("0", "1: the object store keeps what it answered through a power cut.", _flag)
+    s3_durable: bool = setting("0", "1: the object store keeps what it answered through a power cut.", flag)
     commitment_peers: Mapping[str, tuple[str, int]] = setting(
-        "", "Where reports of commitment go: AE=host:port, separated by commas; else the asker's association.", _peers
+        "", "Where reports of commitment go: AE=host:port, separated by commas; else the asker's association.", peers
     )
     commitment_wait_seconds: float = setting(
-        "600", "How long a report waits for images that the spool still holds (seconds).", _seconds
+        "600", "How long a report waits for images that the spool still holds (seconds).", seconds
     )
     commitment_retry_seconds: float = setting(
-        "86400", "How long a report is tried again before it is given up (seconds).", _seconds
+        "86400", "How long a report is tried again before it is given up (seconds).", seconds
     )
     die_at: str = setting("", "Tests only: the named step at which the listener kills itself once.")
 
     engine: str | None = setting(
         None,
         "onnxruntime, openvino or torch; else the fastest there.",
-        _one_of("onnxruntime", "openvino", "torch"),
+        one_of("onnxruntime", "openvino", "torch"),
     )
     model_dir: Path = setting("models/chest-pneumonia/1.0.0", "Folder of the model package to serve.", Path)
     inference_slot: str = setting("0", "Stable number of an inference process; part of its transactional.id.")
-    decode_workers: int = setting("2", "Decoding processes (count).", _positive)
-    decode_timeout_seconds: float = setting("60", "A decode longer than this is ended (seconds).", _seconds)
-    batch_images: int = setting("8", "Most images of one forward pass (count).", _positive)
-    breaker_dead_letters: int = setting("50", "Dead letters in a row that open the breaker (count).", _positive)
+    decode_workers: int = setting("2", "Decoding processes (count).", positive)
+    decode_timeout_seconds: float = setting("60", "A decode longer than this is ended (seconds).", seconds)
+    batch_images: int = setting("8", "Most images of one forward pass (count).", positive)
+    breaker_dead_letters: int = setting("50", "Dead letters in a row that open the breaker (count).", positive)
 
-    tick_seconds: float = setting("60", "Time between two ticks of the streams (seconds).", _seconds)
+    tick_seconds: float = setting("60", "Time between two ticks of the streams (seconds).", seconds)
     http_port: int = setting("{8080}", "Port of the console.", int)
     stow_port: int = setting("{8042}", "Port of STOW-RS.", int)
     predict_port: int = setting("{8043}", "Port of the prediction door.", int)

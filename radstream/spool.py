@@ -54,6 +54,11 @@ class Spool:
         self._used = (0.0, -_USED_SECONDS)
         self._folder_sync = _SharedSync(self._folder)
 
+    @property
+    def folder(self) -> Path:
+        """Where the images lie."""
+        return self._folder
+
     def open(self) -> None:
         """Take the slot: lock it, remove what was arriving, doubt everything where the machine went down.
 
@@ -154,6 +159,26 @@ class Spool:
             with self._guard:
                 self._used = (0.0, -_USED_SECONDS)
             return len(done)
+
+    def take_over(self, other: "Spool") -> int:
+        """Move what another slot holds into this one; give the number of images. The other must be open here too.
+
+        Each image is one rename: at every instant it is in exactly one of the two.
+        """
+        moved = 0
+        with translated(f"adopting {other.folder}"):
+            for name in sorted(other._names(*_WAIT, _DONE)):  # noqa: SLF001 - one of our own class
+                path = f"{self._folder}/{name}"
+                (other.folder / name).rename(path)
+                moved += 1
+                with self._guard:
+                    if name.endswith(_DONE):
+                        self._done.append(path)
+                    else:
+                        self._depth += 1
+        self._folder_sync.sync()
+        other._folder_sync.sync()  # noqa: SLF001 - as above
+        return moved
 
     @property
     def depth(self) -> int:
@@ -271,6 +296,12 @@ def received_at(name: str) -> datetime:
     1970
     """
     return datetime.fromtimestamp(int(_received(name), 16) / _MICROSECONDS, UTC)
+
+
+def left_behind(root: Path, ours: Collection[str]) -> list[str]:
+    """List the slots other than ours that hold images; whether somebody holds them, `Spool.open` finds out."""
+    found = {path.parent.name for kind in (*_WAIT, _DONE) for path in root.glob(f"*/*{kind}")}
+    return sorted(found - set(ours))
 
 
 def _name(note: Note) -> str:

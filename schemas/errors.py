@@ -28,6 +28,7 @@ RadStreamError
     ├── SettingMissing
     ├── NoSuchLetter
     ├── PortInUse
+    ├── WorkersDie
     └── StackNotReady
 """
 
@@ -213,6 +214,12 @@ class PortInUse(WrongCall):
     """Another program listens where ours should."""
 
     cause = "port_in_use"
+
+
+class WorkersDie(WrongCall):
+    """The processes of a service die again and again: somebody must look."""
+
+    cause = "workers_die"
 
 
 class StackNotReady(WrongCall):
