@@ -91,6 +91,11 @@ class Service:
         assert self._process is not None
         return self._process.wait(seconds)
 
+    def workers(self) -> list[int]:
+        """List the process ids of its own processes that live (those that ended and wait for it don't)."""
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        return [int(child) for child in children if "State:\tZ" not in _status(child)]
+
     @property
     def exit_status(self) -> int | None:
         """The exit status, None while it runs."""
@@ -120,6 +125,13 @@ class Service:
     def tail(self, lines: int = 30) -> str:
         """Return the end of its log."""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+
+
+def _status(pid: str) -> str:
+    try:
+        return Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return "State:\tZ"
 
 
 @contextmanager

@@ -28,6 +28,7 @@ from schemas.codec import Codec
 from schemas.inference_completed import InferenceCompleted
 from schemas.instance_received import InstanceReceived
 from schemas.topics import COMPLETED, RECEIVED_ROUTINE, RECEIVED_STAT
+from tests.crash.processes import frozen
 from tests.running import until
 
 DAY_SECONDS = 86_400
@@ -55,19 +56,19 @@ class System:
     def kill9(self, component: str, when: Callable[[], bool]) -> int:
         """Kill a process as a crash would, at a moment that the test wants; give the id that it had.
 
-        It is frozen to be looked at: between looking and killing it can finish nothing.
+        It is frozen to be looked at, its workers too: between looking and killing they can finish nothing.
         """
         pid = self.pid(component)
 
         def caught() -> bool:
-            os.kill(pid, signal.SIGSTOP)
-            if when():
+            with frozen(pid) as members:
+                if not when():
+                    return False
+                for member in members:
+                    os.kill(member, signal.SIGKILL)
                 return True
-            os.kill(pid, signal.SIGCONT)
-            return False
 
         until(caught, 30, f"{component} was never in the middle of anything")
-        os.kill(pid, signal.SIGKILL)
         until(lambda: not alive(pid), 10, f"{component} survived SIGKILL")
         return pid
 

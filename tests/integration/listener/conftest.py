@@ -82,6 +82,12 @@ class Listening:
         """List what lies in the spool: arriving or waiting, not what is forwarded."""
         return [path for kind in ("part", "dcm", "doubt") for path in self.spool.glob(f"*/*.{kind}")]
 
+    def wait_restarted(self, killed: int) -> None:
+        """Wait until the parent has started a worker in a dead one's place and it is ready."""
+        until(lambda: killed not in self.service.workers(), 10, "the worker lives")
+        until(self.service.workers, 30, "no worker was started again")
+        self.service.wait_ready()
+
     def wait_empty(self, seconds: float = 30.0) -> None:
         """Wait until everything is forwarded."""
         until(lambda: not self.waiting(), seconds, "images still wait in the spool")

@@ -17,18 +17,16 @@ pytestmark = pytest.mark.stack
 
 @pytest.mark.parametrize("step", [step for step in Step if step is not Step.BEFORE_FSYNC])
 def test_an_image_that_was_durable_is_in_the_log_once(step: Step, listen: Callable[..., Listening]) -> None:
-    """Killed after the spool's fsync: the next start forwards the image; a resend adds nothing."""
+    """Killed after the spool's fsync: the worker that the parent starts forwards it; a resend adds nothing."""
     listening = listen(RADSTREAM_DIE_AT=step)
-    killed = listening.service.pid
+    (killed,) = listening.service.workers()
     one = film()
 
     with pytest.raises(Closed):
         listening.send(one)
-    assert listening.service.wait_exit() < 0
-    listening.service.start()
+    listening.wait_restarted(killed)
     listening.wait_empty()
 
-    assert listening.service.pid != killed
     assert len(listening.events(one)) == 1
     assert listening.send(one) == StoreStatus.SUCCESS
     assert len(listening.events(one)) == 1
@@ -43,7 +41,7 @@ def test_rubbish_in_the_log_does_not_hold_up_recovery(listen: Callable[..., List
 
     with pytest.raises(Closed):
         listening.send(one)
-    listening.service.wait_exit()
+    listening.service.kill9()
     writer = producer(listening.settings)
     for partition in range(STUDY_PARTITIONS):
         writer.produce(RECEIVED_ROUTINE, b"no record", partition=partition)
@@ -57,12 +55,12 @@ def test_rubbish_in_the_log_does_not_hold_up_recovery(listen: Callable[..., List
 def test_an_image_that_was_not_durable_is_gone_and_may_be_sent_again(listen: Callable[..., Listening]) -> None:
     """Killed before the fsync: nothing was answered, nothing is left, the resend counts."""
     listening = listen(RADSTREAM_DIE_AT=Step.BEFORE_FSYNC)
+    (killed,) = listening.service.workers()
     one = film()
 
     with pytest.raises(Closed):
         listening.send(one)
-    listening.service.wait_exit()
-    listening.service.start()
+    listening.wait_restarted(killed)
 
     assert not listening.waiting()
     assert not listening.events(one)

@@ -36,7 +36,8 @@ def test_memory_does_not_grow_with_the_object(listen: Callable[..., Listening], 
         pytest.fail(f"needs {8 * OBJECT_MIB} MiB of disk")
     listening = listen(RADSTREAM_ACK_DEADLINE_SECONDS="120", RADSTREAM_SPOOL_CHECKPOINT_SECONDS="1")
     listening.send(film())
-    before = _peak_mib(listening.service.pid)
+    (worker,) = listening.service.workers()
+    before = _peak_mib(worker)
     one = film()
     head = one.data(PixelData=b"")[:-12] + struct.pack("<HH2sHI", 0x7FE0, 0x0010, b"OW", 0, OBJECT_MIB * MIB)
     hasher = data_set_hasher(EXPLICIT)
@@ -55,7 +56,7 @@ def test_memory_does_not_grow_with_the_object(listen: Callable[..., Listening], 
             scu.send(pdv(MORE_DATA if left else LAST_DATA, part))
         assert scu.status() == StoreStatus.SUCCESS
 
-    grown = _peak_mib(listening.service.pid) - before
+    grown = _peak_mib(worker) - before
     listening.wait_empty(120)
     (event,) = listening.events(one)
     assert grown < GROWTH_LIMIT_MIB, f"{grown:.0f} MiB"

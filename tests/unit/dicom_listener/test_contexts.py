@@ -1,9 +1,10 @@
 """What is supported of what a peer asks for."""
 
+import pytest
 from pynetdicom.presentation import PresentationContext, build_context
 
 from dicom_listener.commitment_words import PUSH_MODEL
-from dicom_listener.contexts import STANDARD_SYNTAXES, supported
+from dicom_listener.contexts import STANDARD_SYNTAXES, is_storage, supported
 
 CHEST, VERIFICATION, FIND = "1.2.840.10008.5.1.4.1.1.1.1", "1.2.840.10008.1.1", "1.2.840.10008.5.1.4.1.2.2.1"
 EXPLICIT, JPEG, PRIVATE = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.4.50", "1.2.826.0.1.3680043.8.498.77.1"
@@ -37,3 +38,18 @@ def test_other_services_are_not_supported() -> None:
 def test_every_standard_syntax_is_taken() -> None:
     """The compressed ones that imaging can decode among them."""
     assert {JPEG, EXPLICIT, "1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.201"} <= STANDARD_SYNTAXES
+
+
+@pytest.mark.parametrize(
+    ("sop_class_uid", "taken"),
+    [
+        ("1.2.826.0.1.3680043.8.498.5", True),  # private
+        ("1.2.840.10008.5.1.4.1.1.6", True),  # Ultrasound Image Storage, retired
+        ("1.2.840.10008.5.1.4.1.2.2.1", False),  # Study Root Query/Retrieve
+        ("1.2.840.10008.1.20.1", False),  # Storage Commitment Push Model
+    ],
+)
+def test_unknown_classes_are_taken_when_told_to(sop_class_uid: str, taken: bool) -> None:  # noqa: FBT001
+    """Private, unknown and retired storage classes by setting; a service that we know is never storage."""
+    assert is_storage(sop_class_uid, unknown_classes=True) is taken
+    assert not is_storage(sop_class_uid, unknown_classes=False)

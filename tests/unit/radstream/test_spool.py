@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from radstream.spool import Spool, received_at, waiting
+from radstream.spool import Spool, left_behind, received_at, waiting
 from radstream.spool_entry import Entry, Note
 from schemas.errors import SettingInvalid, SpoolFull
 from schemas.identity import data_set_hasher
@@ -202,3 +202,57 @@ def test_how_full_it_is_is_a_share(tmp_path: Path) -> None:
 
     assert 0 < spool.used_percent() < 100
     assert Spool(tmp_path / "none", "0").used_percent() == 100
+
+
+def test_a_slot_takes_over_what_another_left(tmp_path: Path) -> None:
+    """Waiting and forwarded images move with bytes and note; nothing stays behind."""
+    other = Spool(tmp_path, "1")
+    other.open()
+    _committed(other, data=b"waits")
+    other.forwarded(_committed(other, data=b"forwarded"))
+    own = _spool(tmp_path)
+    assert left_behind(tmp_path, {"0"}) == ["1"]
+
+    assert own.take_over(other) == 2
+
+    (entry,) = own.entries()
+    with entry.open() as file:
+        assert file.read() == b"waits"
+    assert (own.depth, own.kept) == (1, 1)
+    assert left_behind(tmp_path, {"0"}) == []
+    assert {path.name for path in (tmp_path / "1").iterdir()} == {"lock", "boot"}
+    assert own.checkpoint() == 1
+
+
+def test_an_adoption_that_was_killed_loses_and_doubles_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed when it has moved one of three: after the next starts each image is there once."""
+    other = Spool(tmp_path, "1")
+    other.open()
+    for number in range(3):
+        _committed(other, data=b"abc%d" % number)
+    own = _spool(tmp_path)
+    calls = []
+
+    def dying(path: Path, *args: object, **named: object) -> object:
+        if calls:
+            raise KeyboardInterrupt  # as a kill: nothing is cleaned up
+        calls.append(path)
+        return real(path, *args, **named)  # type: ignore[arg-type]
+
+    real = Path.rename
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "rename", dying)
+        with pytest.raises(KeyboardInterrupt):
+            own.take_over(other)
+    own.close()
+    other.close()
+    own, other = _spool(tmp_path), Spool(tmp_path, "1")
+    other.open()
+    own.take_over(other)
+
+    found = []
+    for entry in own.entries():
+        with entry.open() as file:
+            found.append(file.read())
+    assert sorted(found) == [b"abc0", b"abc1", b"abc2"]
+    assert left_behind(tmp_path, {"0"}) == []
