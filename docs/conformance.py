@@ -9,7 +9,7 @@ from string import Template
 from pydicom.uid import UID
 from pynetdicom.pdu import A_ABORT_RQ, A_ASSOCIATE_AC, A_ASSOCIATE_RJ, A_ASSOCIATE_RQ, A_RELEASE_RP, A_RELEASE_RQ
 
-from dicom_listener import server, upper_layer
+from dicom_listener import upper_layer
 from dicom_listener.contexts import STANDARD_SYNTAXES, STORAGE_CLASSES
 from dicom_listener.part10 import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from dicom_listener.statuses import STATUS_OF, StoreStatus
@@ -56,6 +56,8 @@ def _values() -> dict[str, str]:
         "version": metadata.version("radstream"),
         "ae_title": default["RADSTREAM_AE_TITLE"],
         "port": default["RADSTREAM_DICOM_PORT"],
+        "tls_port": default["RADSTREAM_DICOM_TLS_PORT"],
+        "verification_associations": default["RADSTREAM_VERIFICATION_ASSOCIATIONS"],
         "maximum_pdu_bytes": default["RADSTREAM_MAXIMUM_PDU_BYTES"],
         "maximum_associations": default["RADSTREAM_MAXIMUM_ASSOCIATIONS"],
         "implementation_class_uid": IMPLEMENTATION_CLASS_UID,
@@ -64,7 +66,7 @@ def _values() -> dict[str, str]:
         "storage_classes": _uids(STORAGE_CLASSES),
         "transfer_syntaxes": _uids(STANDARD_SYNTAXES),
         "statuses": _rows(_statuses()),
-        "limits": _rows(_limits()),
+        "limits": _rows(_limits(default)),
         "settings": _rows((f"`{name}`", f"`{text}`" if text else "-", doc) for name, text, doc in listener_settings()),
     }
 
@@ -76,7 +78,7 @@ def _statuses() -> Iterable[tuple[str, ...]]:
         yield NAMES[status], f"0x{status:04X}", " ".join(reasons)
 
 
-def _limits() -> Iterable[tuple[str, ...]]:
+def _limits(default: Mapping[str, str]) -> Iterable[tuple[str, ...]]:
     lengths = upper_layer._LENGTHS  # noqa: SLF001 - the statement is about them
     for pdu in PDUS:
         taken = lengths[pdu().pdu_type]
@@ -85,8 +87,12 @@ def _limits() -> Iterable[tuple[str, ...]]:
     yield "P-DATA-TF", "the PDU size offered"
     yield "command set", f"{upper_layer._LARGEST_COMMAND_BYTES} bytes"  # noqa: SLF001
     yield "data set of a command other than C-STORE", f"{upper_layer._LARGEST_OTHER_DATA_SET_BYTES} bytes"  # noqa: SLF001
-    yield "from the connection to the A-ASSOCIATE-RQ (ARTIM)", f"{server.ACSE_SECONDS:g} s"
-    yield "a peer that says nothing within an association", f"{server.NETWORK_SECONDS:g} s"
+    yield (
+        "from the connection to the whole A-ASSOCIATE-RQ, TLS included (ARTIM)",
+        f"{default['RADSTREAM_ARTIM_SECONDS']} s (`RADSTREAM_ARTIM_SECONDS`)",
+    )
+    yield "silence within a message", f"{default['RADSTREAM_DIMSE_SECONDS']} s (`RADSTREAM_DIMSE_SECONDS`)"
+    yield "silence between messages", f"{default['RADSTREAM_IDLE_SECONDS']} s (`RADSTREAM_IDLE_SECONDS`)"
 
 
 def _uids(uids: Iterable[str]) -> str:
