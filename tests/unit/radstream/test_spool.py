@@ -208,16 +208,15 @@ def test_a_slot_takes_over_what_another_left(tmp_path: Path) -> None:
     """Waiting and forwarded images move with bytes and note; nothing stays behind."""
     other = Spool(tmp_path, "1")
     other.open()
-    _committed(other, data=b"waits")
-    other.forwarded(_committed(other, data=b"forwarded"))
+    _committed(other)
+    other.forwarded(_committed(other))
     own = _spool(tmp_path)
     assert left_behind(tmp_path, {"0"}) == ["1"]
 
     assert own.take_over(other) == 2
 
     (entry,) = own.entries()
-    with entry.open() as file:
-        assert file.read() == b"waits"
+    assert entry.note == _note()
     assert (own.depth, own.kept) == (1, 1)
     assert left_behind(tmp_path, {"0"}) == []
     assert {path.name for path in (tmp_path / "1").iterdir()} == {"lock", "boot"}
@@ -229,7 +228,7 @@ def test_an_adoption_that_was_killed_loses_and_doubles_nothing(tmp_path: Path, m
     other = Spool(tmp_path, "1")
     other.open()
     for number in range(3):
-        _committed(other, data=b"abc%d" % number)
+        _committed(other, _note(at=AT + timedelta(seconds=number)))
     own = _spool(tmp_path)
     calls = []
 
@@ -250,9 +249,5 @@ def test_an_adoption_that_was_killed_loses_and_doubles_nothing(tmp_path: Path, m
     other.open()
     own.take_over(other)
 
-    found = []
-    for entry in own.entries():
-        with entry.open() as file:
-            found.append(file.read())
-    assert sorted(found) == [b"abc0", b"abc1", b"abc2"]
+    assert [entry.note.received_at for entry in own.entries()] == [AT + timedelta(seconds=n) for n in range(3)]
     assert left_behind(tmp_path, {"0"}) == []
