@@ -6,6 +6,7 @@ from importlib import metadata
 from pathlib import Path
 from string import Template
 
+from conformance_commitment import commitment
 from pydicom.uid import UID
 from pynetdicom.pdu import A_ABORT_RQ, A_ASSOCIATE_AC, A_ASSOCIATE_RJ, A_ASSOCIATE_RQ, A_RELEASE_RP, A_RELEASE_RQ
 
@@ -63,6 +64,7 @@ def _values() -> dict[str, str]:
         "implementation_class_uid": IMPLEMENTATION_CLASS_UID,
         "implementation_version_name": IMPLEMENTATION_VERSION_NAME,
         "storage_count": str(len(STORAGE_CLASSES)),
+        **commitment(),
         "storage_classes": _uids(STORAGE_CLASSES),
         "transfer_syntaxes": _uids(STANDARD_SYNTAXES),
         "statuses": _rows(_statuses()),
