@@ -54,7 +54,7 @@ class _Case:
     def _send(self, more: Mapping[str, str], spool: Path, films: Sequence[SyntheticFilm]) -> float:
         environment = {**plain_environment(), **self.site.environment, **more}
         sender = Sender(DCMSEND, ASSOCIATIONS, ENVIRONMENT)
-        with ours("spool", environment, spool).running(self.folder) as at:
+        with ours("spool", environment, spool=spool).running(self.folder) as at:
             for film in films:
                 film.renew()
             paths = [film.path for film in films]

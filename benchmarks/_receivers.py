@@ -50,6 +50,7 @@ class Receiver:
     version: str
     environment: Mapping[str, str] = field(default_factory=dict)
     ours: bool = False
+    tls: bool = False
     slow: bool = False  # far below the others: fewer images suffice
     spool: Path | None = None  # ours only: a spool that outlives the run
 
@@ -89,8 +90,10 @@ class Receiver:
         }
 
     def _own(self, place: Place) -> dict[str, str]:
+        ports = (place.port, free_port()) if not self.tls else (free_port(), place.port)
         return {
-            "RADSTREAM_DICOM_PORT": str(place.port),
+            "RADSTREAM_DICOM_PORT": str(ports[0]),
+            "RADSTREAM_DICOM_TLS_PORT": str(ports[1]),
             "RADSTREAM_METRICS_PORT": str(place.other_port),
             "RADSTREAM_STOW_PORT": str(free_port()),
             "RADSTREAM_SPOOL_DIR": str(self.spool or place.folder / "spool"),
@@ -107,23 +110,27 @@ class Receiver:
 
 
 #: What of a receiver's environment is its flags, and neither an address nor a secret.
-PUBLIC = frozenset({"RADSTREAM_ACK_POLICY", "TCP_NODELAY"})
+PUBLIC = frozenset({"RADSTREAM_ACK_POLICY", "RADSTREAM_LISTENER_PROCESSES", "TCP_NODELAY"})
 
 
-def ours(policy: str, environment: Mapping[str, str], spool: Path | None = None) -> Receiver:
-    """Give our listener under a policy; `environment` has the servers."""
-    own = {"RADSTREAM_ACK_POLICY": policy}
+def ours(
+    policy: str, environment: Mapping[str, str], *, processes: int = 1, tls: bool = False, spool: Path | None = None
+) -> Receiver:
+    """Give our listener under a policy, with so many worker processes; `environment` has the servers."""
+    many = f", {processes} processes" if processes > 1 else ""
+    own = {"RADSTREAM_ACK_POLICY": policy, "RADSTREAM_LISTENER_PROCESSES": str(processes)}
     return Receiver(
-        name=f"RadStream, {policy}",
+        name=f"RadStream, {policy}{many}{', TLS' if tls else ''}",
         command=lambda _: [sys.executable, "-m", "dicom_listener"],
         version=metadata.version("radstream"),
         environment={**environment, **own},
         ours=True,
+        tls=tls,
         spool=spool,
     )
 
 
-def storescp(*more: str, name: str) -> Receiver:
+def storescp(*more: str, name: str, tls: bool = False) -> Receiver:
     """Give DCMTK's storescp: bit-preserving, large PDUs; no fsync, no hash."""
     words = ["storescp", "+B", "--max-pdu", PDU_BYTES, *more]
     return Receiver(
@@ -131,6 +138,7 @@ def storescp(*more: str, name: str) -> Receiver:
         command=lambda place: [*words, "--output-directory", str(place.folder), str(place.port)],
         version=_first_line(["storescp", "--version"]),
         environment={"TCP_NODELAY": "1"},
+        tls=tls,
     )
 
 

@@ -29,6 +29,8 @@ _LINE = re.compile(r"^(\d+) ([\d.]+) (Requesting Association|Sending (?:C-STORE|
 _LONGEST_SECONDS = 300.0
 
 DCMSEND = ("dcmsend", "--no-uid-checks", "--no-halt")
+#: dcmsend speaks no TLS in this release; storescu does.
+STORESCU_TLS = ("storescu", "--required", "--no-halt", "--anonymous-tls", "--ignore-peer-cert", "--max-pdu", "131072")
 
 
 @dataclass(frozen=True, slots=True)

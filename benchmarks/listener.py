@@ -23,7 +23,8 @@ from _backlog import measure_backlog
 from _films import SyntheticFilm, make_films
 from _receivers import Receiver, Running, orthanc, ours, pynetdicom_app, storescp
 from _record import SERVERS, percentiles, plain_environment, running, write
-from _senders import AS_INSTALLED, DCMSEND, ENVIRONMENT, Sender, Sent
+from _senders import AS_INSTALLED, DCMSEND, ENVIRONMENT, STORESCU_TLS, Sender, Sent
+from _tls import certificate
 from _weigh import Peak, cpu_ms
 
 from radstream.stack.site import Site
@@ -32,10 +33,12 @@ from radstream.stack.supervision import Supervisor
 ROUNDS = 3
 MEMORY = Path("/dev/shm")  # noqa: S108 - the point is that it is tmpfs
 IMAGES = {0.5: 1000, 10.0: 96, 50.0: 16}
-SLOW_SHARE = 8  # slow receivers get so much fewer
+SLOW_PART = 8  # slow receivers and senders get so much fewer
 WARM_UP = 16  # images before the clock runs
 BARE = "bare insert, put, publish (no sender)"
 REFERENCE = "storescp +B"
+REFERENCE_TLS = "storescp +B, TLS"
+TLS_SENDER = "storescu, TLS"
 SPOOL, PUBLISHED = "RadStream, spool", "RadStream, published"
 BARS = {SPOOL: 1.0, PUBLISHED: 0.8}
 BAR_BACKLOG = 0.8
@@ -54,11 +57,13 @@ class Cell:
     receivers: Sequence[Receiver]
     sender: str = "dcmsend"
     bare: bool = False
+    part: int = 1  # so much of the images suffices
 
     def make_sender(self) -> Sender:
         """Give its sender."""
+        command = STORESCU_TLS if self.sender == TLS_SENDER else DCMSEND
         environment = AS_INSTALLED if self.sender == "dcmsend, Nagle on" else ENVIRONMENT
-        return Sender(DCMSEND, self.associations, environment)
+        return Sender(command, self.associations, environment)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +95,8 @@ class Bench:
                 turns[receiver.name].append(self._turn(cell, receiver))
             if cell.bare:
                 bare.append(self._bare(cell.size_mb))
-        against = [one.sent.images_per_second for one in turns[REFERENCE]]
+        reference = REFERENCE_TLS if cell.sender == TLS_SENDER else REFERENCE
+        against = [one.sent.images_per_second for one in turns[reference]]
         found = {name: figures(these, against) for name, these in turns.items()}
         if bare:
             found[BARE] = {"images_per_second": _median(bare)}
@@ -104,14 +110,14 @@ class Bench:
             "associations": cell.associations,
             "storage": cell.storage,
             "sender": cell.sender,
-            "images": len(self._films[cell.size_mb]),
+            "images": len(self._films[cell.size_mb]) // cell.part,
             "receivers": found,
         }
 
     def _turn(self, cell: Cell, receiver: Receiver) -> Turn:
         films = self._films[cell.size_mb]
-        if receiver.slow:
-            films = films[: max(cell.associations, len(films) // SLOW_SHARE)]
+        part = max(cell.part, SLOW_PART if receiver.slow else 1)
+        films = films[: max(cell.associations, len(films) // part)]
         sender = cell.make_sender()
         with receiver.running(self._folders[cell.storage]) as at:
             self._send(sender, self._films[0.5][:WARM_UP], at)
@@ -178,7 +184,7 @@ def _line(cell: Cell, found: Mapping[str, Mapping[str, object]]) -> str:
     return head + "; ".join(f"{name} {one['images_per_second']}" for name, one in found.items())
 
 
-def matrix(environment: Mapping[str, str], *, quick: bool) -> tuple[list[Cell], list[Receiver]]:
+def matrix(environment: Mapping[str, str], folder: Path, *, quick: bool) -> tuple[list[Cell], list[Receiver]]:
     """Give the cells, and every receiver that stands in one."""
     first = [ours(policy, environment) for policy in POLICIES]
     first += [storescp(name=REFERENCE), storescp("--fork", name="storescp +B --fork")]
@@ -186,11 +192,17 @@ def matrix(environment: Mapping[str, str], *, quick: bool) -> tuple[list[Cell], 
     if quick:
         cells = [Cell(size, 4, "disk", [*first, *apart], bare=True) for size in (0.5, 10.0)]
         return cells, [*first, *apart]
-    cells = [Cell(size, 4, "disk", [*first, *apart], bare=True) for size in IMAGES]
+    second = [ours(policy, environment, processes=2) for policy in POLICIES]
+    flags = certificate(folder)
+    secured = {**environment, **flags.ours}
+    secure = [ours(policy, secured, processes=count, tls=True) for count in (1, 2) for policy in POLICIES]
+    secure.append(storescp(*flags.storescp, name=REFERENCE_TLS, tls=True))
+    cells = [Cell(size, 4, "disk", [*first, *second, *apart], bare=True) for size in IMAGES]
     cells += [Cell(size, count, "disk", first) for count in (1, 16) for size in IMAGES]
     cells += [Cell(size, 4, "tmpfs", first) for size in IMAGES]
-    cells.append(Cell(0.5, 4, "disk", first, sender="dcmsend, Nagle on"))
-    return cells, [*first, *apart]
+    cells += [Cell(size, 4, "disk", secure, sender=TLS_SENDER) for size in IMAGES]
+    cells.append(Cell(0.5, 4, "disk", first, sender="dcmsend, Nagle on", part=SLOW_PART))
+    return cells, [*first, *second, *apart, *secure]
 
 
 def bars(cells: Sequence[Mapping[str, object]], backlog: Sequence[Mapping[str, object]]) -> dict[str, object]:
@@ -219,7 +231,7 @@ def measure(*, quick: bool, rounds: int) -> dict[str, object]:
         films = {size: make_films(Path(memory) / f"{size:g}", size, IMAGES[size]) for size in sizes}
         folders = {"disk": Path(disk) / "store", "tmpfs": Path(memory) / "store"}
         environment = {**plain_environment(), **site.environment}
-        cells, receivers = matrix(environment, quick=quick)
+        cells, receivers = matrix(environment, Path(disk), quick=quick)
         bench = Bench(site, films, folders)
         found = [bench.measure(cell, rounds) for cell in cells]
         backlog = [
@@ -230,7 +242,7 @@ def measure(*, quick: bool, rounds: int) -> dict[str, object]:
         "matrix": "quick" if quick else "full",
         "rounds": rounds,
         "load_before": load_before,
-        "sender": {"command": " ".join(DCMSEND), "environment": ENVIRONMENT},
+        "sender": {"command": " ".join(DCMSEND), "command_tls": " ".join(STORESCU_TLS), "environment": ENVIRONMENT},
         "receivers": {one.name: one.described() for one in receivers},
         "cells": found,
         "backlog": backlog,

@@ -147,7 +147,7 @@ def events_in_log(settings: Settings) -> tuple[int, int]:
     return len(events), len(set(events))
 
 
-def measure(minutes: float, policy: str) -> dict[str, object]:
+def measure(minutes: float, policy: str, processes: int) -> dict[str, object]:
     """Send for so long, watch, and judge."""
     load_before = round(os.getloadavg()[0], 2)
     with (
@@ -159,7 +159,7 @@ def measure(minutes: float, policy: str) -> dict[str, object]:
         films = make_films(Path(memory), SIZE_MB, SENDERS * FILMS)
         environment = {**plain_environment(), **site.environment}
         objects = site.state_dir / "objects" / "radstream" / "instances"
-        with ours(policy, environment, spool).running(Path(disk) / "run") as at:
+        with ours(policy, environment, processes=processes, spool=spool).running(Path(disk) / "run") as at:
             traffic, samples, began = Traffic(at.port), [], time.monotonic()
             traffic.start(films)
             while time.monotonic() - began < 60 * minutes:
@@ -182,6 +182,7 @@ def measure(minutes: float, policy: str) -> dict[str, object]:
         "minutes": minutes,
         "load_before": load_before,
         "policy": policy,
+        "processes": processes,
         "images_mb": SIZE_MB,
         "verdict": ("flat" if flat else "not flat") + ("" if whole_log else "; log and acknowledgements differ"),
         "growth": grown,
@@ -202,8 +203,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("--policy", choices=("published", "spool"), default="published")
+    parser.add_argument("--processes", type=int, default=1)
     given = parser.parse_args()
-    write("soak", measure(given.minutes, given.policy))
+    write("soak", measure(given.minutes, given.policy, given.processes))
 
 
 if __name__ == "__main__":
