@@ -1,0 +1,94 @@
+"""Senders of others: DCMTK's and pynetdicom's commands, as people call them."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pydicom import dcmread
+from pydicom.data import get_testdata_file
+
+from tests.integration.listener.conftest import Listening
+
+pytestmark = pytest.mark.stack
+
+DCMSEND = ("dcmsend", "-v")
+#: pydicom's own test files that lie in its package, one a transfer syntax, and how DCMTK sends each as it is.
+FILES = {
+    "CT_small.dcm": DCMSEND,  # explicit VR little endian
+    "MR_small_implicit.dcm": ("storescu", "-v", "-xi"),
+    "MR_small_bigendian.dcm": ("storescu", "-v", "-xb"),
+    "MR_small_RLE.dcm": DCMSEND,
+    "SC_rgb_jpeg_dcmtk.dcm": DCMSEND,  # JPEG baseline
+    "JPEG-lossy.dcm": DCMSEND,  # JPEG extended
+    "MR_small_jpeg_ls_lossless.dcm": DCMSEND,
+    "JPEG2000.dcm": DCMSEND,
+    "image_dfl.dcm": DCMSEND,  # deflated
+}
+
+
+def copied(name: str, folder: Path) -> Path:
+    """Copy one of pydicom's files."""
+    found = get_testdata_file(name, download=False)
+    if found is None:
+        pytest.fail(f"{name} is not in pydicom's package")
+    return Path(shutil.copy(str(found), folder / name))
+
+
+def run(*command: str) -> str:
+    """Run a sender; give what it said. It must end with status 0."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_dcmtk_sends_what_it_has(name: str, shared_listening: Listening, tmp_path: Path) -> None:
+    """Each syntax is taken as it is: the sender converts nothing, nor do we."""
+    file = copied(name, tmp_path)
+    dataset = dcmread(file)
+
+    said = run(*FILES[name], "127.0.0.1", str(shared_listening.port), str(file))
+
+    assert "Response (Success)" in said
+    # Several of these files are one instance in several syntaxes: revisions of each other.
+    ids = {str(row["event_id"]) for row in shared_listening.rows_of_uid(str(dataset.SOPInstanceUID))}
+    events = [event for event in shared_listening.all_events() if str(event.event_id) in ids]
+    assert str(dataset.file_meta.TransferSyntaxUID) in {event.transfer_syntax_uid for event in events}
+    assert {event.modality for event in events} == {dataset.get("Modality") or None}
+
+
+def test_echoscu_is_answered(shared_listening: Listening) -> None:
+    """C-ECHO with each transfer syntax that echoscu proposes."""
+    said = run("echoscu", "-v", "-pts", "4", "127.0.0.1", str(shared_listening.port))
+
+    assert "Received Echo Response (Success)" in said
+
+
+def test_dcmsend_sends_a_folder_in_one_association(shared_listening: Listening, tmp_path: Path) -> None:
+    """Mixed classes and syntaxes: each file gets Success."""
+    for name in FILES:
+        if name != "MR_small_bigendian.dcm":  # dcmsend's own default refuses retired syntaxes
+            copied(name, tmp_path)
+
+    said = run("dcmsend", "-v", "+sd", "127.0.0.1", str(shared_listening.port), str(tmp_path))
+
+    assert f"with status SUCCESS  : {len(FILES) - 1}" in said
+
+
+@pytest.mark.parametrize("name", ["CT_small.dcm", "MR_small_implicit.dcm", "MR_small_bigendian.dcm"])
+def test_pynetdicoms_storescu_is_answered(name: str, shared_listening: Listening, tmp_path: Path) -> None:
+    """Its command, in each uncompressed syntax: it proposes no others."""
+    command = (sys.executable, "-m", "pynetdicom", "storescu", "-v", "127.0.0.1", str(shared_listening.port))
+
+    said = run(*command, str(copied(name, tmp_path)))
+
+    assert "Received Store Response (Status: 0x0000 - Success)" in said
+
+
+def test_pynetdicoms_echoscu_is_answered(shared_listening: Listening) -> None:
+    """Its command."""
+    said = run(sys.executable, "-m", "pynetdicom", "echoscu", "-v", "127.0.0.1", str(shared_listening.port))
+
+    assert "Received Echo Response (Status: 0x0000 - Success)" in said
