@@ -77,9 +77,9 @@ def test_dcmsend_sends_a_folder_in_one_association(shared_listening: Listening, 
     assert f"with status SUCCESS  : {len(FILES) - 1}" in said
 
 
-@pytest.mark.parametrize("name", ["CT_small.dcm", "MR_small_implicit.dcm", "MR_small_bigendian.dcm"])
+@pytest.mark.parametrize("name", ["CT_small.dcm", "MR_small_implicit.dcm"])
 def test_pynetdicoms_storescu_is_answered(name: str, shared_listening: Listening, tmp_path: Path) -> None:
-    """Its command, in each uncompressed syntax: it proposes no others."""
+    """Its command; of itself it proposes uncompressed syntaxes alone."""
     command = (sys.executable, "-m", "pynetdicom", "storescu", "-v", "127.0.0.1", str(shared_listening.port))
 
     said = run(*command, str(copied(name, tmp_path)))
