@@ -10,6 +10,7 @@ from prometheus_client import REGISTRY
 from dicom_listener.limits import Limits, Slots
 from dicom_listener.parent import Parent, bound
 from dicom_listener.parent_metrics import ListenerCollector, clean, exposition, folder_of, forget
+from dicom_listener.terms import LOOPBACK
 from dicom_listener.workers import Workers
 from radstream.logs import get_log
 from radstream.service import Health, Stop, run_service
@@ -17,7 +18,6 @@ from radstream.settings import Settings, process_environment
 from schemas.errors import PortInUse, SettingInvalid
 
 SERVICE = "dicom_listener"
-_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 def run(settings: Settings, health: Health, stop: Stop) -> int | None:
@@ -66,7 +66,7 @@ def _check_allowed(settings: Settings) -> None:
     """Raise SettingInvalid for a door that is open to everybody beyond loopback."""
     if "*" not in settings.allowed_aes:
         return
-    if settings.bind_address not in _LOOPBACK:
+    if settings.bind_address not in LOOPBACK:
         raise SettingInvalid(
             f"RADSTREAM_ALLOWED_AES=* with RADSTREAM_BIND_ADDRESS={settings.bind_address}: "
             "beyond loopback name the calling AE titles that may send"

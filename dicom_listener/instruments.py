@@ -52,3 +52,4 @@ COMMITMENT_REPORTS = Counter(
     "Reports of storage commitment that were tried: same_association and new_association were answered Success.",
     ["outcome"],
 )
+STOW_REQUESTS = Counter("radstream_listener_stow_requests_total", "Requests to STOW-RS, by HTTP status.", ["status"])

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from dicom_listener.routes import Route
 from schemas.words import Lane
 
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:

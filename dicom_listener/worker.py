@@ -21,6 +21,8 @@ from dicom_listener.publisher import TOPIC_OF, Publisher
 from dicom_listener.reception import Reception
 from dicom_listener.routes import read_routes
 from dicom_listener.server import Listener
+from dicom_listener.stow import StowDoor
+from dicom_listener.stow_request import stow_terms
 from dicom_listener.terms import Terms
 from dicom_listener.workers import slot_of
 from radstream.journal import pseudonyms_of
@@ -61,7 +63,7 @@ def run(settings: Settings, health: Health, stop: Stop, *, link: Link, place: Pl
     1. take the slot and its spool
     2. forward what it holds, in the background
     3. tell the parent: ready for connections
-    4. the first process adopts what slots hold that nobody has
+    4. the first process takes STOW-RS, sends the reports of commitment, and adopts what slots hold that nobody has
     5. on the request to stop: take nothing new, answer what is in hand, end the batch in hand
     """
     crash_points = CrashPoints(settings.die_at, settings.spool / f"died-at-{settings.die_at}")
@@ -92,17 +94,20 @@ def run(settings: Settings, health: Health, stop: Stop, *, link: Link, place: Pl
     desk, reports = commitment_parts(settings, vault, pseudonyms, ways.objects)
     pace = Pace(settings.maximum_images_per_second, settings.maximum_bytes_per_second, stop)
     listener = Listener(settings, reception, link, pace, [(evt.EVT_N_ACTION, desk.on_action)])
+    stow = StowDoor(reception, stow_terms(settings)) if settings.stow_port and place.number == 0 else None
     health.not_ready("the schemas of the topics have not been seen", "schemas")
     threading.Thread(target=_await_schemas, args=(ids, health, stop), name="schemas", daemon=True).start()
     _take_slot(spool, stop)
     try:
         forwarder.start()
         desk.start(stop)
-        threading.Thread(target=reports.run, args=(stop,), name="commitment reports", daemon=True).start()
         listener.start()
         link.listen(listener.arrived, listener.drop, pace.share)
         health.ready()
+        if stow is not None:
+            stow.start()
         if place.number == 0:
+            threading.Thread(target=reports.run, args=(stop,), name="commitment reports", daemon=True).start()
             ours = frozenset(slot_of(settings.listener_slot, number) for number in range(place.processes))
             threading.Thread(
                 target=_adopt, args=(ways, settings.spool, ours, stop), name="adoption", daemon=True
@@ -113,6 +118,8 @@ def run(settings: Settings, health: Health, stop: Stop, *, link: Link, place: Pl
     finally:
         health.not_ready("stopping")
         listener.stop_accepting()
+        if stow is not None:
+            stow.stop_accepting()
         reception.wait_idle(_IN_HAND_SECONDS)
         listener.abort_all()
         forwarder.stop(_FORWARDING_SECONDS)

@@ -162,7 +162,16 @@ class Settings:
 
     tick_seconds: float = setting("60", "Time between two ticks of the streams (seconds).", seconds)
     http_port: int = setting("{8080}", "Port of the console.", int)
-    stow_port: int = setting("{8042}", "Port of STOW-RS.", int)
+    stow_port: int = setting("{8042}", "Port of STOW-RS; 0: no STOW-RS.", int)
+    stow_address: str = setting("127.0.0.1", "Address of STOW-RS; beyond loopback it needs a token.")
+    stow_token: str | None = setting(None, "Bearer token that senders by STOW-RS must give.", secret=True)
+    stow_ae: str = setting("STOWRS", "Calling AE of every sender by STOW-RS, for journal, routes and events.")
+    stow_request_bytes: int = setting("8589934592", "Largest request to STOW-RS (bytes).", positive)
+    stow_requests: int = setting("8", "Requests to STOW-RS at one time (count).", positive)
+    stow_idle_seconds: float = setting("30", "How long a sender by STOW-RS may be silent (seconds).", seconds)
+    stow_sender_seconds: float = setting(
+        "600", "How long a request to STOW-RS may keep us waiting for its sender, in all (seconds).", seconds
+    )
     predict_port: int = setting("{8043}", "Port of the prediction door.", int)
 
     @classmethod

@@ -85,7 +85,8 @@ def service(
     started: list[Service] = []
 
     def begin(name: str, *, wait: bool = True, **environment: str) -> Service:
-        settings = plain_environment | site.environment | {"RADSTREAM_METRICS_PORT": str(free_port())} | environment
+        own = {"RADSTREAM_METRICS_PORT": str(free_port()), "RADSTREAM_STOW_PORT": str(free_port())}
+        settings = plain_environment | site.environment | own | environment
         one = Service(name, settings, tmp_path / f"{name}-{len(started)}.log")
         started.append(one)
         return one.start(wait=wait)

@@ -153,6 +153,7 @@ def module_listen(
         own = {
             "RADSTREAM_METRICS_PORT": str(free_port()),
             "RADSTREAM_DICOM_PORT": str(port),
+            "RADSTREAM_STOW_PORT": str(free_port()),
             "RADSTREAM_SPOOL_DIR": str(folder / "spool"),
             "RADSTREAM_LISTENER_SLOT": f"test-{port}",
         }
