@@ -112,6 +112,8 @@ class CommitmentDesk:
                 get_log().warning("commitment not reported", cause=error.cause, calling_ae=request.calling_ae)
             except Exception as error:  # noqa: BLE001 - the loop: the request stays in the book
                 get_log().error("commitment not reported", cause="internal", exc_info=error)
+            finally:
+                self._book.hang_up()  # a connection that is kept for hours may be dead when it is needed
 
     def _report(self, assoc: "Association", request: CommitmentRequest, stop: "Stop") -> None:
         """Report on the request's own association while it is there; else leave it to a new one, at once."""
