@@ -30,7 +30,7 @@ class StowTerms:
     requests: int  # at one time (count)
     idle_seconds: float
     sender_seconds: float  # all the time that one request may keep us waiting
-    strange: Strange = Strange()
+    strange: Strange
 
 
 def stow_terms(settings: Settings) -> StowTerms:

@@ -13,6 +13,7 @@ from dicom_listener.part10 import preamble_and_meta
 from dicom_listener.statuses import StoreStatus
 from dicom_listener.stow_body import BadLength, Dropped, NoLength, TooLarge, body
 from dicom_listener.stow_file import FileHead
+from dicom_listener.stow_parts import Strange
 from dicom_listener.stow_request import Refused, StowTerms, admitted, stow_terms
 from dicom_listener.stow_words import FAILURE_OF, Outcome, StowFailure, response_of, status_of
 from radstream.settings import Settings
@@ -32,6 +33,7 @@ TERMS = StowTerms(
     requests=1,
     idle_seconds=1.0,
     sender_seconds=1.0,
+    strange=Strange(),
 )
 BAD_HEADS = {
     "no DICM": b"\0" * 128 + b"MCID" + FILE[132:],
