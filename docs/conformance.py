@@ -13,7 +13,9 @@ from pynetdicom.pdu import A_ABORT_RQ, A_ASSOCIATE_AC, A_ASSOCIATE_RJ, A_ASSOCIA
 from dicom_listener import upper_layer
 from dicom_listener.contexts import STANDARD_SYNTAXES, STORAGE_CLASSES
 from dicom_listener.part10 import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from dicom_listener.refusals import BY_CAUSE
 from dicom_listener.statuses import STATUS_OF, StoreStatus
+from dicom_listener.tls import CIPHERS
 from radstream.settings import documentation, variable
 
 HERE = Path(__file__).parent
@@ -35,6 +37,21 @@ NAMES: Mapping[StoreStatus, str] = {
 WITHOUT_ERROR: Mapping[StoreStatus, str] = {
     StoreStatus.SUCCESS: "The object is durable (4.1.2).",
     StoreStatus.PROCESSING_FAILURE: "What nobody foresaw.",
+}
+
+#: What each cause of a rejection is to an administrator; a cause without words is a KeyError.
+REJECTED_FOR: Mapping[str, str] = {
+    "protocol_version": "a protocol version without bit 0",
+    "application_context": "an application context that is not DICOM's",
+    "calling_ae": "a calling AE title that is not in the list",
+    "called_ae": "a called AE title that is neither the AE's nor a route's, where that is checked",
+    "certificate": "a certificate that is not in the list (7.1)",
+    "user_identity": "a user that is not in the file, or another passcode (7.2; PS3.7 D.3.3.7)",
+    "limit": "more associations than allowed",
+    "ae_limit": "more associations of this calling AE title than allowed",
+    "share": "the last quarter of the associations, and this calling AE title has its share",
+    "congestion": "nobody who could serve it now",
+    "stopping": "the AE ends",
 }
 
 
@@ -67,6 +84,10 @@ def _values() -> dict[str, str]:
         **commitment(),
         "storage_classes": _uids(STORAGE_CLASSES),
         "transfer_syntaxes": _uids(STANDARD_SYNTAXES),
+        "ciphers": "\n".join(f"- `{name}`" for name in CIPHERS.split(":")),
+        "refusals": _rows(
+            (REJECTED_FOR[cause], *map(str, (one.result, one.source, one.reason))) for cause, one in BY_CAUSE.items()
+        ),
         "statuses": _rows(_statuses()),
         "limits": _rows(_limits(default)),
         "settings": _rows((f"`{name}`", f"`{text}`" if text else "-", doc) for name, text, doc in listener_settings()),
