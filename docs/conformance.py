@@ -7,6 +7,7 @@ from pathlib import Path
 from string import Template
 
 from conformance_commitment import commitment
+from conformance_stow import stow
 from pydicom.uid import UID
 from pynetdicom.pdu import A_ABORT_RQ, A_ASSOCIATE_AC, A_ASSOCIATE_RJ, A_ASSOCIATE_RQ, A_RELEASE_RP, A_RELEASE_RQ
 
@@ -82,6 +83,7 @@ def _values() -> dict[str, str]:
         "implementation_version_name": IMPLEMENTATION_VERSION_NAME,
         "storage_count": str(len(STORAGE_CLASSES)),
         **commitment(),
+        **stow(),
         "storage_classes": _uids(STORAGE_CLASSES),
         "transfer_syntaxes": _uids(STANDARD_SYNTAXES),
         "ciphers": "\n".join(f"- `{name}`" for name in CIPHERS.split(":")),
