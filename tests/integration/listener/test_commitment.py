@@ -1,7 +1,7 @@
 """Storage commitment (PS3.4 annex J): nothing is promised that isn't durable, and each promise is kept."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -13,6 +13,7 @@ from pynetdicom import AE, evt
 
 from dicom_listener.commitment_words import PUSH_MODEL, WELL_KNOWN_INSTANCE, ActionStatus, EventType, FailureReason
 from dicom_listener.statuses import StoreStatus
+from radstream.postgres import connect
 from radstream.stack.site import Site
 from tests.integration.listener.conftest import Listening
 from tests.integration.listener.films import Film, film
@@ -161,6 +162,13 @@ def archive(module_listen: Callable[..., Listening]) -> Known:
     return _known(module_listen, "ARCHIVE", **ARCHIVE)
 
 
+def open_requests(title: str, listening: Listening) -> int:
+    """Count a modality's requests that stand in the book."""
+    with closing(connect(listening.settings)) as connection, connection, connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM commitments WHERE calling_ae = %s", (title,))
+        return int((cursor.fetchone() or (0,))[0])
+
+
 def pair(one: Film) -> tuple[str, str]:
     """Give a film's class and instance, as a reference names them."""
     return CHEST, one.uid
@@ -262,6 +270,7 @@ def test_a_report_is_tried_again_until_it_is_answered_success(plain: Known) -> N
         until(lambda: len(modality.reports) == 3, 60, "not tried again")
         _, other = modality.ask((CHEST, "1.2.3.4"))
         modality.report_of(other)
+        until(lambda: open_requests(modality.title, plain.listening) == 0, 30, "answered, and still open")
 
     assert [one.transaction_uid for one in modality.reports] == [transaction] * 3 + [other]
 

@@ -1,19 +1,23 @@
 """What is asked, decided and reported, without a peer."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import pytest
 from pydicom.config import disable_value_validation
 from pydicom.dataset import Dataset
 
 from dicom_listener.commitment_parts import commitment_parts
-from dicom_listener.commitment_verdicts import Standing, decide
+from dicom_listener.commitment_verdicts import Archive, Standing, decide
 from dicom_listener.commitment_words import (
     CommitmentRequest,
     EventType,
     FailureReason,
     NoRequest,
     Reference,
+    Verdicts,
     read_request,
     report_of,
 )
@@ -22,6 +26,9 @@ from radstream.settings import Settings
 from radstream.vault import Vault
 from schemas.errors import SettingInvalid
 from schemas.identity import Pseudonyms
+
+if TYPE_CHECKING:
+    from radstream.postgres import Transactions
 
 ONE, TWO = Reference("1.2.3", "1.2.3.1"), Reference("1.2.3", "1.2.3.2")
 HELD = Standing(held=True, sop_class_uids=frozenset({"1.2.3"}))
@@ -41,6 +48,37 @@ HELD = Standing(held=True, sop_class_uids=frozenset({"1.2.3"}))
 def test_only_what_is_certain_is_committed(standing: Standing, verdict: FailureReason | None) -> None:
     """Held whole, under the same class, and nothing of it on its way: everything else fails."""
     assert decide(ONE, standing) is verdict
+
+
+class _NoRows:
+    """A journal that has not heard of the image yet."""
+
+    @contextmanager
+    def begin(self) -> Iterator["_NoRows"]:
+        yield self
+
+    def execute(self, *_: object) -> None: ...
+
+    def fetchall(self) -> list[object]:
+        return []
+
+
+@pytest.mark.parametrize(
+    ("spooled", "expired", "verdicts"),
+    [
+        (frozenset({ONE.sop_instance_uid}), False, None),
+        (frozenset({ONE.sop_instance_uid}), True, {ONE: FailureReason.PROCESSING_FAILURE}),
+        (frozenset(), False, {ONE: FailureReason.NO_SUCH_INSTANCE}),
+    ],
+)
+def test_what_is_in_the_spool_alone_is_not_unknown(
+    spooled: frozenset[str], verdicts: Verdicts | None, *, expired: bool
+) -> None:
+    """An image that the journal has not seen yet is waited for, and never committed."""
+    journal = cast("Transactions", _NoRows())
+    archive = Archive(journal, Vault(bytes(32)), [Pseudonyms(bytes(32), "1")], MemoryObjects(), lambda: spooled)
+
+    assert archive.verdicts(CommitmentRequest("AE", "1.2", (ONE,)), expired=expired) == verdicts
 
 
 def test_a_report_tells_what_is_committed_from_what_failed() -> None:
