@@ -34,7 +34,9 @@ def send(  # noqa: PLR0913 - the options of INTERFACE.md
     associations: Annotated[int, typer.Option(min=1, max=64, help="How many at a time.")] = 1,
     rate: Annotated[float | None, typer.Option(min=0.001, help="Images a second, at most.")] = None,
     host: Annotated[str, typer.Option(help="Where the listener is.")] = "127.0.0.1",
-    port: Annotated[int | None, typer.Option(help="Its port; else RADSTREAM_DICOM_PORT.")] = None,
+    port: Annotated[
+        int | None, typer.Option(help="Its port; else RADSTREAM_DICOM_PORT, by TLS RADSTREAM_DICOM_TLS_PORT.")
+    ] = None,
     ae_title: Annotated[str | None, typer.Option(help="Its AE title; else RADSTREAM_AE_TITLE.")] = None,
     calling_ae: Annotated[str, typer.Option(help="Our AE title.")] = CALLING_AE,
     tls: Annotated[bool, typer.Option("--tls", help="Call by TLS.")] = False,
@@ -46,7 +48,7 @@ def send(  # noqa: PLR0913 - the options of INTERFACE.md
     settings = Settings.from_environment()
     peer = Peer(
         host=host,
-        port=port or settings.dicom_port,
+        port=port or (settings.dicom_tls_port if tls else settings.dicom_port),
         called_ae=ae_title or settings.ae_title,
         calling_ae=calling_ae,
         tls=tls_context(tls_ca, tls_cert) if tls else None,
