@@ -133,7 +133,9 @@ class Porch:
                 self._let_go(self._guests[connection], cause)
 
     def _attend(self, guest: _Guest) -> None:
-        """Go on with a connection as far as its bytes allow."""
+        """Go on with a connection as far as its bytes allow; one that was closed in the same round is over."""
+        if guest.connection not in self._guests:
+            return
         try:
             if guest.handshaking:
                 assert isinstance(guest.socket, ssl.SSLSocket)  # noqa: S101 - for the type checker
