@@ -1,13 +1,14 @@
 """A service of ours as a real process, for tests that start it, kill it and start it again."""
 
 import os
+import random
 import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from radstream.stack.probes import health
@@ -30,6 +31,19 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def lasting_port() -> int:
+    """Return a free port that no outgoing connection is given: its owner may be away for a while and come back.
+
+    A client that calls a port of the kernel's own range, where nobody listens, may be given that port and call itself.
+    """
+    lowest_given = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text("ascii").split()[0])
+    while True:
+        port = random.randrange(lowest_given // 2, lowest_given)  # noqa: S311 - no secret
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def until(true: object, seconds: float = 30.0, otherwise: str = "not in time") -> None:

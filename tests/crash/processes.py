@@ -53,8 +53,8 @@ def holdings(pid: int) -> Holdings:
 
 
 def peak_mib(pid: int) -> float:
-    """Give the most resident memory that any process of a family ever held (MiB)."""
-    return max(_number(one, "VmHWM") for one in family(pid)) / 1024
+    """Give the most resident memory that each process of a family ever held, added up (MiB)."""
+    return sum(_number(one, "VmHWM") for one in family(pid)) / 1024
 
 
 def _number(pid: int, name: str) -> int:

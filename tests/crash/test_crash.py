@@ -14,7 +14,7 @@ from radstream.stack.site import Site
 from tests.crash.audit import Auditor, unfinished
 from tests.crash.modalities import Modalities, Modality
 from tests.crash.storm import AT_RANDOM, SERVERS, Storm, plan_of
-from tests.running import Service, free_port, until
+from tests.running import Service, lasting_port, until
 
 pytestmark = pytest.mark.stack
 
@@ -50,13 +50,14 @@ def test_nothing_acknowledged_is_lost_and_nothing_stands_twice(
     seed = int(process_environment().get("RADSTREAM_TEST_SEED", secrets.randbelow(10**9)))
     print(f"RADSTREAM_TEST_SEED={seed}")  # noqa: T201 - pytest shows it with a failure, `make crash` always
     rng = random.Random(seed)  # noqa: S311 - no secret
-    calling_ae, port, spool = f"C{seed}", free_port(), tmp_path / "spool"
+    calling_ae, port, spool = f"C{seed}", lasting_port(), tmp_path / "spool"
     auditor = Auditor(Settings.from_environment(site.environment), calling_ae)
     listener = service(
         "dicom_listener",
         RADSTREAM_DICOM_PORT=str(port),
         RADSTREAM_SPOOL_DIR=str(spool),
         RADSTREAM_LISTENER_SLOT=calling_ae,
+        RADSTREAM_LISTENER_PROCESSES="2",
         RADSTREAM_ACK_DEADLINE_SECONDS="2",
         RADSTREAM_SPOOL_CHECKPOINT_SECONDS="5",
     )

@@ -20,7 +20,7 @@ from dicom_listener.statuses import StoreStatus
 from radstream.settings import process_environment
 from tests.crash.audit import unfinished
 from tests.crash.inputs import CONTEXTS, FILM, Conversation, End, conversations
-from tests.crash.processes import Holdings, holdings, peak_mib
+from tests.crash.processes import Holdings, family, holdings, peak_mib
 from tests.integration.listener.films import film
 from tests.integration.listener.raw_scu import ACCEPT, CHEST, EXPLICIT, RawScu, associate_rq
 from tests.proxy import wire_to
@@ -99,7 +99,7 @@ def test_hostile_peers_harm_nobody(count: int, service: Callable[..., Service], 
     recordings = recorded(port, tmp_path)
     number = int(process_environment().get("RADSTREAM_TEST_SEED", secrets.randbelow(10**9)))
     print(f"RADSTREAM_TEST_SEED={number}")  # noqa: T201 - pytest shows it with a failure, `make crash` always
-    pid = listener.pid
+    pid, processes = listener.pid, family(listener.pid)
     with Good(port):
         hostile_peers(WARM_UP, number, listener, port, recordings)
     before = settled(pid)
@@ -112,7 +112,7 @@ def test_hostile_peers_harm_nobody(count: int, service: Callable[..., Service], 
     assert good.released
     assert good.stored >= count / 20
     assert listener.running
-    assert listener.pid == pid
+    assert family(pid) == processes
     until(lambda: not unfinished(spool), 60, "something is left in the spool")
     until(lambda: holdings(pid).threads <= before.threads + SLACK, 60, f"threads leak: {before}, {holdings(pid)}")
     until(lambda: holdings(pid).descriptors <= before.descriptors + SLACK, 60, f"sockets leak: {holdings(pid)}")
@@ -125,6 +125,7 @@ def test_hostile_peers_harm_nobody(count: int, service: Callable[..., Service], 
 
 def hostile_peers(count: int, number: int, listener: Service, port: int, recordings: Sequence[bytes]) -> None:
     """Hold so many hostile conversations, of a seed."""
+    processes = family(listener.pid)
 
     @seed(number)
     @settings(
@@ -137,7 +138,7 @@ def hostile_peers(count: int, number: int, listener: Service, port: int, recordi
     @given(conversations(recordings))
     def hostile(one: Conversation) -> None:
         converse(port, one)
-        assert listener.running, f"the listener died; FOUND = {one!r}"
+        assert family(listener.pid) == processes, f"a process died; FOUND = {one!r}"
 
     hostile()
 

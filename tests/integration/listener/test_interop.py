@@ -1,15 +1,22 @@
 """Senders of others: DCMTK's and pynetdicom's commands, as people call them."""
 
 import shutil
+import ssl
 import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
+from pynetdicom import AE
+from pynetdicom.sop_class import Verification  # type: ignore[attr-defined] # made at import
 
+from dicom_listener.statuses import StoreStatus
 from tests.integration.listener.conftest import Listening
+from tests.running import free_port
 
 pytestmark = pytest.mark.stack
 
@@ -92,3 +99,50 @@ def test_pynetdicoms_echoscu_is_answered(shared_listening: Listening) -> None:
     said = run(sys.executable, "-m", "pynetdicom", "echoscu", "-v", "127.0.0.1", str(shared_listening.port))
 
     assert "Received Echo Response (Status: 0x0000 - Success)" in said
+
+
+@pytest.fixture
+def over_tls(listen: Callable[..., Listening], tmp_path: Path) -> tuple[Listening, Path, Path]:
+    """Give a listener by its TLS port, where both sides show a certificate; here it is one, with its key."""
+    certificate, key, port = tmp_path / "cert.pem", tmp_path / "key.pem", free_port()
+    run(
+        *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"),
+        *("-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)),
+    )
+    listening = listen(
+        RADSTREAM_DICOM_TLS_PORT=str(port),
+        RADSTREAM_TLS_CERTIFICATE=str(certificate),
+        RADSTREAM_TLS_KEY=str(key),
+        RADSTREAM_TLS_CA=str(certificate),
+    )
+    return replace(listening, port=port), certificate, key
+
+
+def test_dcmtk_is_answered_over_tls(over_tls: tuple[Listening, Path, Path], tmp_path: Path) -> None:
+    """DCMTK's two BCP 195 profiles (PS3.15 B.9, B.10), both certificates checked."""
+    listening, certificate, key = over_tls
+    tls = ("+tls", str(key), str(certificate), "+cf", str(certificate))
+    here = ("127.0.0.1", str(listening.port))
+    file = copied("CT_small.dcm", tmp_path)
+
+    for profile in ("+py", "+px"):
+        echoed = run("echoscu", "-v", *tls, profile, *here)
+        sent = run("storescu", "-v", *tls, profile, *here, str(file))
+
+        assert "Received Echo Response (Success)" in echoed
+        assert "Received Store Response (Success)" in sent
+
+
+def test_pynetdicom_is_answered_over_tls(over_tls: tuple[Listening, Path, Path]) -> None:
+    """Its command takes no TLS, its library does."""
+    listening, certificate, key = over_tls
+    context = ssl.create_default_context(cafile=certificate)
+    context.load_cert_chain(certificate, key)
+    ae = AE("TLS")
+    ae.add_requested_context(Verification)
+
+    assoc = ae.associate("127.0.0.1", listening.port, tls_args=(context, "localhost"))
+    status = assoc.send_c_echo()
+    assoc.release()
+
+    assert status.Status == StoreStatus.SUCCESS
