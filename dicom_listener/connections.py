@@ -16,9 +16,10 @@ from pynetdicom.events import EventHandlerType
 from pynetdicom.pdu_primitives import A_ASSOCIATE, UserIdentityNegotiation
 from pynetdicom.transport import AddressInformation
 
+from dicom_listener.buffered_socket import BufferedSocket
 from dicom_listener.gate import Gate
 from dicom_listener.porch import Caller
-from dicom_listener.upper_layer import BufferedSocket, Door, StoreDul
+from dicom_listener.upper_layer import Door, StoreDul
 from radstream.settings import Settings
 
 if TYPE_CHECKING:

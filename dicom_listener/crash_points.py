@@ -14,8 +14,11 @@ class Step(StrEnum):
 
     BEFORE_FSYNC = "before-fsync"  # arrived whole, not durable
     AFTER_FSYNC = "after-fsync"  # durable in the spool, nothing else
+    BEFORE_JOURNAL = "before-journal"  # read back, about to be registered
     AFTER_JOURNAL = "after-journal"  # in the journal
+    BEFORE_PUT = "before-put"  # registered, about to be stored
     AFTER_PUT = "after-put"  # in the object store
+    BEFORE_PUBLISH = "before-publish"  # stored, about to be claimed and written
     BEFORE_COMMIT = "before-commit"  # the broker has the event, its transaction is open
     AFTER_COMMIT = "after-commit"  # in the log; the journal doesn't know
     BEFORE_ANSWER = "before-answer"  # the journal knows; the sender doesn't

@@ -1,8 +1,8 @@
 """From the spool to journal, object store and log: the one code path of every image, fresh or adopted.
 
-Storing threads bring images into the journal and the object store side by side; one publishing thread writes what is
-ready into the log, several at a time when several are ready, never waiting for more. STAT goes first at both queues.
-Servers that are away are waited for; the image stays in the spool.
+One thread registers what is ready in the journal, some store objects side by side, and one writes what is ready into
+the log: several at a time when several are ready, never waiting for more. STAT goes first at every queue. Servers
+that are away are waited for; the image stays in the spool.
 """
 
 import queue
@@ -10,81 +10,35 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from uuid import UUID
 
 from dicom_listener import instruments
-from dicom_listener.crash_points import CrashPoints, Step
+from dicom_listener.crash_points import Step
 from dicom_listener.header import Header, header_of_file
 from dicom_listener.identify import arrival_of, event_of
 from dicom_listener.keeper import keep
-from dicom_listener.publisher import Publisher
-from radstream.journal_writer import Journal, Registered
+from dicom_listener.work import Ticket, Ways, Work
+from dicom_listener.yielding import TRICKLE
 from radstream.logs import get_log
-from radstream.objects import Objects
 from radstream.service import Stop
-from radstream.spool import Spool, received_at
+from radstream.spool import received_at
 from radstream.spool_entry import Entry
 from schemas.errors import Fenced, RadStreamError, SchemaMissing, Unavailable
 from schemas.identity import Pseudonyms, object_key
-from schemas.instance_received import InstanceReceived
-from schemas.words import Lane
 
 STORING_THREADS = 4
-LARGEST_TRANSACTION = 64  # events
+LARGEST_TRANSACTION = 64  # images that are registered together, events that are published together (count)
 QUEUE_LIMIT = 4096  # entries in memory; the rest stays on the disk until there is room
 _REFILL = 512  # entries that are taken from the disk at a time: what a fresh image may have to wait behind
 _FIRST_RETRY_SECONDS, _LONGEST_RETRY_SECONDS = 0.1, 2.0
 _ASIDE_SECONDS = 60.0
 _HELD_SECONDS = 0.05
 _POLL_SECONDS = 0.1
+_YIELD_SECONDS = 0.02  # between two looks at whether routine images may pass
 _YOUNG = timedelta(seconds=10)
 
 _WAITED_FOR = (Unavailable, SchemaMissing)
-
-
-@dataclass(slots=True)
-class Ticket:
-    """What a waiting answer holds."""
-
-    published: threading.Event = field(default_factory=threading.Event)
-    answered_at: datetime | None = None
-    event_id: UUID | None = None
-
-    def wait(self, seconds: float) -> bool:
-        """Wait until the event is in the log and the journal knows; say whether it is."""
-        return self.published.wait(seconds)
-
-
-@dataclass(slots=True)
-class Work:
-    """An entry on its way, with what each stage learned."""
-
-    entry: Entry
-    ticket: Ticket
-    header: Header | None = None
-    event: InstanceReceived | None = None
-
-    @property
-    def urgency(self) -> int:
-        """0 for STAT, 1 for routine."""
-        lane = self.event.lane if self.event else self.entry.note.lane
-        return 0 if lane is Lane.STAT else 1
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ways:
-    """Where images are forwarded to."""
-
-    spool: Spool
-    journal: Journal
-    objects: Objects
-    publisher: Publisher
-    pseudonyms: Sequence[Pseudonyms]
-    bucket: str
-    crash_points: CrashPoints
 
 
 class Forwarder:
@@ -94,6 +48,7 @@ class Forwarder:
         self._ways = ways
         self._checkpoint_seconds = checkpoint_seconds
         self._keys: Mapping[str, Pseudonyms] = {keys.key_id: keys for keys in ways.pseudonyms}
+        self._to_register: queue.PriorityQueue[tuple[int, int, Work]] = queue.PriorityQueue()
         self._to_store: queue.PriorityQueue[tuple[int, int, Work]] = queue.PriorityQueue()
         self._to_publish: queue.PriorityQueue[tuple[int, int, Work]] = queue.PriorityQueue()
         self._guard = threading.Lock()
@@ -108,7 +63,8 @@ class Forwarder:
     def start(self) -> None:
         """Adopt what the spool holds, then run until `stop`."""
         self._refill()
-        loops: list[Callable[[], None]] = [self._store_loop] * STORING_THREADS + [self._publish_loop, self._keep_loop]
+        loops: list[Callable[[], None]] = [self._register_loop, self._publish_loop, self._keep_loop]
+        loops += [self._store_loop] * STORING_THREADS
         self._threads = [threading.Thread(target=loop, name=loop.__name__, daemon=True) for loop in loops]
         for thread in self._threads:
             thread.start()
@@ -139,7 +95,7 @@ class Forwarder:
             if work.entry.name in self._known:
                 return
             self._known.add(work.entry.name)
-        self._put(self._to_store, work)
+        self._put(self._to_register, work)
 
     def _put(self, where: "queue.PriorityQueue[tuple[int, int, Work]]", work: Work) -> None:
         with self._guard:
@@ -164,16 +120,58 @@ class Forwarder:
         for entry in self._ways.spool.entries(_REFILL, without, received_before):
             self._take(Work(entry, Ticket()))
 
+    def _register_loop(self) -> None:
+        while not self._stop.requested:
+            batch = self._batch(self._to_register, self._allowed())
+            if not batch:
+                continue
+            self._ways.yielding.taken()
+            try:
+                batch = [work for work in batch if self._is_whole(work)]
+                self._until_done(partial(self._register, batch))
+            except Exception as error:  # noqa: BLE001 - the room's one loop: the images stay in the spool
+                self._one_by_one(self._register, batch, error)
+
+    def _allowed(self) -> int:
+        """Wait until images may be taken; say how many. Routine ones yield to what arrives, STAT never does."""
+        yielding, waiting = self._ways.yielding, self._to_register.queue
+        while not self._stop.requested and not (waiting and waiting[0][0] == 0):
+            if not yielding.must_wait(len(self._known) - len(waiting)):
+                return TRICKLE if yielding.is_pressed() else LARGEST_TRANSACTION
+            self._stop.wait(_YIELD_SECONDS)
+        return LARGEST_TRANSACTION if not yielding.is_pressed() else 1
+
+    def _register(self, batch: Sequence[Work]) -> None:
+        """Bring images into the journal; pass on what has to be stored, end what is in the log already."""
+        ways = self._ways
+        ways.crash_points.reach(Step.BEFORE_JOURNAL)
+        for work in batch:
+            note = work.entry.note
+            work.header = work.header or header_of_file(
+                work.entry.path, note.data_set_offset, note.size_bytes, note.transfer_syntax_uid
+            )
+        rows = ways.journal.register([arrival_of(work.entry.note, work.header) for work in batch if work.header])
+        ways.crash_points.reach(Step.AFTER_JOURNAL)
+        for work, row in zip(batch, rows, strict=True):
+            work.row, work.ticket.event_id = row, row.event_id
+            if row.is_published and row.state != "purged":
+                self._repeated(work)
+            else:
+                self._put(self._to_store, work)
+
+    def _is_whole(self, work: Work) -> bool:
+        if not work.entry.note.doubted or work.entry.is_whole():
+            return True
+        self._tear(work)
+        return False
+
     def _store_loop(self) -> None:
         while not self._stop.requested:
-            try:
-                work = self._to_store.get(timeout=_POLL_SECONDS)[2]
-            except queue.Empty:
-                continue
-            try:
-                self._until_done(partial(self._store, work))
-            except Exception as error:  # noqa: BLE001 - the room's one loop: the image stays in the spool
-                self._set_aside(work, error)
+            for work in self._batch(self._to_store, 1):
+                try:
+                    self._until_done(partial(self._store, work))
+                except Exception as error:  # noqa: BLE001 - as above
+                    self._set_aside(work, error)
 
     def _until_done(self, step: Callable[[], None]) -> None:
         """Run a step again and again while a server is away."""
@@ -189,41 +187,30 @@ class Forwarder:
                 return
 
     def _store(self, work: Work) -> None:
-        """Bring one image into journal and object store, in this order; a repeat ends here."""
-        ways, note = self._ways, work.entry.note
-        if note.doubted and not work.entry.is_whole():
-            self._tear(work)
-            return
-        if work.header is None:
-            work.header = header_of_file(
-                work.entry.path, note.data_set_offset, note.size_bytes, note.transfer_syntax_uid
-            )
-        row = ways.journal.register(arrival_of(note, work.header))
-        ways.crash_points.reach(Step.AFTER_JOURNAL)
-        if not row.is_published or row.state == "purged":
-            with work.entry.open() as body:
-                ways.objects.put(object_key(note.sha256), body, note.size_bytes)
-            ways.crash_points.reach(Step.AFTER_PUT)
-            ways.journal.stored(row.event_id)
-        self._stored(work, row)
-
-    def _stored(self, work: Work, row: Registered) -> None:
-        assert work.header is not None  # noqa: S101 - for the type checker; `_store` has read it
-        work.ticket.event_id = row.event_id
+        """Bring one image into the object store and pass it on; a purged one's repeat ends here."""
+        ways, note, row = self._ways, work.entry.note, work.row
+        assert row is not None and work.header is not None  # noqa: S101, PT018 - for the type checker: it is registered
+        ways.crash_points.reach(Step.BEFORE_PUT)
+        with work.entry.open() as body:
+            ways.objects.put(object_key(note.sha256), body, note.size_bytes)
+        ways.crash_points.reach(Step.AFTER_PUT)
         if row.is_published:
-            instruments.REPEATS.inc()
-            self._done(work)
+            ways.journal.stored_again(row.event_id)
+            self._repeated(work)
             return
-        keys = self._keys[row.key_id]
-        work.event = event_of(row, work.entry.note, work.header, keys, self._ways.bucket)
+        work.event = event_of(row, note, work.header, self._keys[row.key_id], ways.bucket)
         self._put(self._to_publish, work)
+
+    def _repeated(self, work: Work) -> None:
+        instruments.REPEATS.inc()
+        self._done(work)
 
     def _publish_loop(self) -> None:
         with suppress(RadStreamError):  # the first batch tries again, and says so
             self._ways.publisher.prepare()
         while not self._stop.requested:
             self._ask_again()
-            batch = self._batch()
+            batch = self._batch(self._to_publish, LARGEST_TRANSACTION)
             if not batch:
                 continue
             try:
@@ -232,7 +219,7 @@ class Forwarder:
                 self.failed = error
                 return
             except Exception as error:  # noqa: BLE001 - as above
-                self._one_by_one(batch, error)
+                self._one_by_one(self._publish, batch, error)
 
     def _ask_again(self) -> None:
         """Put back what another listener had in hand, when its time has come."""
@@ -243,15 +230,14 @@ class Forwarder:
             else:
                 self._held.append((due, work))
 
-    def _batch(self) -> list[Work]:
-        """Take all that is ready, up to the limit; wait only where nothing is."""
+    @staticmethod
+    def _batch(where: "queue.PriorityQueue[tuple[int, int, Work]]", most: int) -> list[Work]:
+        """Take all that is ready, up to the limit; wait a moment where nothing is."""
         batch: list[Work] = []
-        try:
-            batch.append(self._to_publish.get(timeout=_POLL_SECONDS)[2])
-            while len(batch) < LARGEST_TRANSACTION:
-                batch.append(self._to_publish.get_nowait()[2])
-        except queue.Empty:
-            pass
+        with suppress(queue.Empty):
+            batch.append(where.get(timeout=_POLL_SECONDS)[2])
+            while len(batch) < most:
+                batch.append(where.get_nowait()[2])
         return batch
 
     def _publish(self, batch: Sequence[Work]) -> None:
@@ -268,14 +254,14 @@ class Forwarder:
             else:
                 self._held.append((time.monotonic() + _HELD_SECONDS, work))
 
-    def _one_by_one(self, batch: Sequence[Work], error: Exception) -> None:
-        """Publish each alone after a batch failed in a way that nobody foresaw, so that one can't hold up the rest."""
+    def _one_by_one(self, step: Callable[[Sequence[Work]], None], batch: Sequence[Work], error: Exception) -> None:
+        """Take each alone after a batch failed in a way that nobody foresaw, so that one can't hold up the rest."""
         if len(batch) == 1:
             self._set_aside(batch[0], error)
             return
         for work in batch:
             try:
-                self._publish([work])
+                step([work])
             except Exception as alone:  # noqa: BLE001 - as above
                 self._set_aside(work, alone)
 

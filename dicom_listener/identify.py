@@ -1,7 +1,7 @@
 """From what was received to the event that says so. Pure."""
 
 from dicom_listener.header import Header
-from radstream.journal_writer import Arrival, Registered
+from radstream.registration import Arrival, Registered
 from radstream.spool_entry import Note
 from schemas.identity import Pseudonyms, object_key
 from schemas.instance_received import InstanceReceived

@@ -79,9 +79,9 @@ class Publisher:
         `answered`: when an image was answered from the spool already. Raises KafkaDown, PostgresDown, RegistryDown,
         Fenced; then nothing is known to be written, and a repeat settles it.
         """
-        locked = self._journal.lock(list(events))
+        self._crash_points.reach(Step.BEFORE_PUBLISH)
+        locked, certain, doubts = self._journal.claim(list(events))
         try:
-            certain, doubts = self._journal.progress(list(locked))
             foreign = {doubt.event_id for doubt in doubts if not self._may_settle(doubt)}
             found = self._read_back([doubt for doubt in doubts if doubt.event_id not in foreign])
             absent = {key: events[key] for key in locked - certain - found - foreign}

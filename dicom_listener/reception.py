@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING
 from dicom_listener import instruments
 from dicom_listener.command_set import StoreRequest
 from dicom_listener.crash_points import CrashPoints, Step
-from dicom_listener.forwarder import Forwarder, Ticket
+from dicom_listener.forwarder import Forwarder
 from dicom_listener.header import Header, header_of_descriptor
 from dicom_listener.part10 import preamble_and_meta
 from dicom_listener.routes import Sent, route
 from dicom_listener.statuses import ClassNotNegotiated, StoreStatus, status_of
 from dicom_listener.terms import Sender, Terms
 from dicom_listener.uids import well_formed
+from dicom_listener.work import Ticket
+from dicom_listener.yielding import Yielding
 from radstream.logs import get_log
 from radstream.spool import Spool
 from radstream.spool_entry import Entry, Incoming, Note
@@ -31,11 +33,14 @@ _LOG = get_log()
 class Reception:
     """Receives every association's objects. Thread-safe."""
 
-    def __init__(self, spool: Spool, forwarder: Forwarder, terms: Terms, crash_points: CrashPoints) -> None:
+    def __init__(
+        self, spool: Spool, forwarder: Forwarder, terms: Terms, crash_points: CrashPoints, yielding: Yielding
+    ) -> None:
         self.spool = spool
         self.forwarder = forwarder
         self.terms = terms
         self.crash_points = crash_points
+        self._yielding = yielding
         self._in_hand = 0
         self._guard = threading.Condition()
 
@@ -75,6 +80,7 @@ class Reception:
             raise SpoolFull(f"the spool's file system is {used:.0f} % full; see RADSTREAM_SPOOL_SHED_PERCENT")
 
     def _count(self, step: int) -> None:
+        self._yielding.receiving(step)
         with self._guard:
             self._in_hand += step
             self._guard.notify_all()

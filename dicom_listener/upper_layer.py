@@ -5,26 +5,19 @@ socket through one fixed buffer to whoever receives it: memory does not grow wit
 and no length that a peer claims is believed before it is checked against what was negotiated.
 """
 
-import select
-import socket
-import ssl
 import struct
-import threading
 from typing import TYPE_CHECKING, Protocol, cast
 
 from pynetdicom.dul import DULServiceProvider
 from pynetdicom.pdu_primitives import P_DATA
-from pynetdicom.transport import AssociationSocket
 
+from dicom_listener.buffered_socket import BUFFER_BYTES, BufferedSocket, Pause
 from dicom_listener.command_set import StoreRequest, store_request, store_response
 from schemas.errors import UnparsableDataSet
 
 if TYPE_CHECKING:
     from pynetdicom.association import Association
 
-BUFFER_BYTES = 128 * 1024
-#: How long an idle association sleeps in one poll: answers of pynetdicom's own wait at most this.
-_IDLE_MILLISECONDS = 10
 #: 128 contexts of 40 transfer syntaxes and a long user identity fit in.
 _LARGEST_ASSOCIATE_BYTES = 256 * 1024
 _LARGEST_COMMAND_BYTES = 16 * 1024
@@ -77,83 +70,6 @@ class NotUpperLayer(Exception):
     """The bytes are no DICOM upper layer, or a length lies: the association is aborted."""
 
 
-class BufferedSocket(AssociationSocket):
-    """pynetdicom's socket with one fixed buffer in front."""
-
-    def __init__(self, assoc: "Association", client_socket: socket.socket) -> None:
-        super().__init__(assoc, client_socket=client_socket)
-        self._buffer = memoryview(bytearray(BUFFER_BYTES))
-        self._start = self._end = 0
-        self._poll = select.poll()
-        self._poll.register(client_socket, select.POLLIN)
-
-    @property
-    def ready(self) -> bool:
-        """Whether bytes can be read; waits a moment, so that an idle association costs little."""
-        if self._start < self._end:
-            return True
-        if self.socket is None or not self._is_connected:
-            return False
-        if isinstance(self.socket, ssl.SSLSocket) and self.socket.pending():
-            return True
-        try:
-            found = self._poll.poll(_IDLE_MILLISECONDS)
-        except OSError:
-            found = [(-1, select.POLLNVAL)]
-        if found and found[0][1] & select.POLLNVAL:
-            self.event_queue.put("Evt17")
-            return False
-        return bool(found)
-
-    def recv(self, nr_bytes: int) -> bytearray:
-        """Read exactly `nr_bytes`; the caller has checked the number. Raises ConnectionError at the end."""
-        data = bytearray()
-        while len(data) < nr_bytes:
-            data += self.take(nr_bytes - len(data))
-        return data
-
-    def take(self, most: int) -> memoryview:
-        """Give 1 to `most` bytes, in place: they are overwritten by the next call. Raises ConnectionError."""
-        if self._start == self._end:
-            if self.socket is None:
-                raise ConnectionError("the socket is closed")
-            self._start, self._end = 0, self.socket.recv_into(self._buffer)
-            if not self._end:
-                raise ConnectionError("the peer closed the connection")
-        stop = min(self._end, self._start + most)
-        view = self._buffer[self._start : stop]
-        self._start = stop
-        return view
-
-    def answer(self, data: bytes) -> None:
-        """Send all of a PDU of our own; raise OSError."""
-        if self.socket is None:
-            raise ConnectionError("the socket is closed")
-        self.socket.sendall(data)
-
-
-class _Pause(threading.Event):
-    """What pynetdicom's association thread waits at each round: it also waits while we read objects.
-
-    Its loop looks at its queues a thousand times a second; while a C-STORE is in hand they hold nothing for it.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.set()
-        self.calm = threading.Event()
-        self.calm.set()
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """Wait until nobody pauses the association, pynetdicom or we."""
-        while not (self.calm.is_set() and self.is_set()):
-            self.calm.wait(timeout)
-            super().wait(timeout)
-            if timeout is not None:
-                break
-        return self.is_set()
-
-
 class StoreDul(DULServiceProvider):
     """pynetdicom's upper layer, with P-DATA read by us."""
 
@@ -166,7 +82,7 @@ class StoreDul(DULServiceProvider):
         self._passing = 0  # bytes that the data set of another command may still have
         self._store: tuple[StoreRequest, int, Receipt] | None = None
         self._images = 0
-        self._pause = _Pause()
+        self._pause = Pause()
         assoc._reactor_checkpoint = self._pause  # noqa: SLF001 - pynetdicom's own way to pause an association's thread
 
     def run_reactor(self) -> None:

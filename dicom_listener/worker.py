@@ -14,7 +14,7 @@ from dicom_listener.channel import Channel
 from dicom_listener.commitment_parts import commitment_parts
 from dicom_listener.contexts import STANDARD_SYNTAXES
 from dicom_listener.crash_points import CrashPoints
-from dicom_listener.forwarder import Forwarder, Ways
+from dicom_listener.forwarder import Forwarder
 from dicom_listener.link import Link, ToldHealth, end_with_parent
 from dicom_listener.pace import Pace
 from dicom_listener.publisher import TOPIC_OF, Publisher
@@ -24,7 +24,9 @@ from dicom_listener.server import Listener
 from dicom_listener.stow import StowDoor
 from dicom_listener.stow_request import stow_terms
 from dicom_listener.terms import Terms
+from dicom_listener.work import Ways
 from dicom_listener.workers import slot_of
+from dicom_listener.yielding import FILLING_SHARE, Yielding
 from radstream.journal import pseudonyms_of
 from radstream.journal_writer import Journal
 from radstream.logs import get_log
@@ -80,6 +82,10 @@ def run(settings: Settings, health: Health, stop: Stop, *, link: Link, place: Pl
     spool = Spool(settings.spool, settings.listener_slot)
     journal = Journal(partial(connect, settings, SERVICE), vault, pseudonyms, settings.listener_slot)
     ids = RegistryIds(settings.schema_registry_url)
+    yielding = Yielding(
+        yields=settings.ack_policy == "spool",
+        is_filling=lambda: spool.used_percent() > settings.spool_shed_percent * FILLING_SHARE,
+    )
     ways = Ways(
         spool=spool,
         journal=journal,
@@ -88,9 +94,10 @@ def run(settings: Settings, health: Health, stop: Stop, *, link: Link, place: Pl
         pseudonyms=pseudonyms,
         bucket=settings.s3_bucket,
         crash_points=crash_points,
+        yielding=yielding,
     )
     forwarder = Forwarder(ways, settings.spool_checkpoint_seconds)
-    reception = Reception(spool, forwarder, terms, crash_points)
+    reception = Reception(spool, forwarder, terms, crash_points, yielding)
     desk, reports = commitment_parts(settings, vault, pseudonyms, ways.objects)
     pace = Pace(settings.maximum_images_per_second, settings.maximum_bytes_per_second, stop)
     listener = Listener(settings, reception, link, pace, [(evt.EVT_N_ACTION, desk.on_action)])

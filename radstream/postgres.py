@@ -49,12 +49,19 @@ class Transactions:
     @contextmanager
     def begin(self) -> Iterator["cursor"]:
         """Run one transaction; after an error the connection is thrown away. Raises PostgresDown."""
+        with self.statements() as cursor, cursor.connection:
+            yield cursor
+
+    @contextmanager
+    def statements(self) -> Iterator["cursor"]:
+        """Run statements that are a transaction each: a third of the round trips. Errors as above."""
         with translated():
             if getattr(self._own, "connection", None) is None:
                 self._own.connection = self._connect()
+                self._own.connection.autocommit = True
                 psycopg2.extras.register_uuid(conn_or_curs=self._own.connection)  # type: ignore[no-untyped-call]
             try:
-                with self._own.connection, self._own.connection.cursor() as cursor:
+                with self._own.connection.cursor() as cursor:
                     yield cursor
             except BaseException:
                 self.close()

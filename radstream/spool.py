@@ -24,6 +24,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
+from radstream.shared_sync import SharedSync
 from radstream.spool_entry import Entry, Incoming, Note, Torn, translated
 from schemas.errors import SettingInvalid, SpoolFull
 from schemas.words import Lane
@@ -52,7 +53,7 @@ class Spool:
         self._depth = 0
         self._done: list[str] = []
         self._used = (0.0, -_USED_SECONDS)
-        self._folder_sync = _SharedSync(self._folder)
+        self._folder_sync = SharedSync(self._folder)
 
     @property
     def folder(self) -> Path:
@@ -245,34 +246,6 @@ class Spool:
             file.flush()
             os.fsync(file.fileno())
         self._folder_sync.sync()
-
-
-class _SharedSync:
-    """One fsync of a folder for all threads that wait for one: who comes while it runs waits for the next."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._asked = self._done = 0
-        self._guard = threading.Lock()
-        self._running = threading.Lock()
-
-    def sync(self) -> None:
-        """Return when an fsync that began after this call has ended; raise SpoolFull."""
-        with self._guard:
-            self._asked += 1
-            mine = self._asked
-        with self._running:
-            if self._done >= mine:
-                return
-            with self._guard:
-                covered = self._asked
-            with translated("fsync of the folder"):
-                fd = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
-                try:
-                    os.fsync(fd)
-                finally:
-                    os.close(fd)
-            self._done = covered
 
 
 def waiting(root: Path) -> list[Note]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from dicom_listener.crash_points import CrashPoints
 from dicom_listener.reception import Reception
 from dicom_listener.terms import Terms
+from dicom_listener.yielding import Yielding
 from radstream.spool import Spool
 from radstream.spool_entry import Note
 from schemas.words import Lane
@@ -46,7 +47,13 @@ def test_an_image_that_comes_during_a_checkpoint_waits_for_its_room(tmp_path: Pa
     spool = _SmallSpool(tmp_path, "0", sync)
     spool.open()
     _forward_one(spool)
-    reception = Reception(spool, _Forwarder(spool), TERMS, CrashPoints("", tmp_path / "died"))  # type: ignore[arg-type]
+    reception = Reception(
+        spool,
+        _Forwarder(spool),  # type: ignore[arg-type]
+        TERMS,
+        CrashPoints("", tmp_path / "died"),
+        Yielding(yields=False, is_filling=lambda: False),
+    )
     checkpoint = threading.Thread(target=spool.checkpoint)
     checkpoint.start()
     assert syncing.wait(30)

@@ -91,8 +91,10 @@ def test_it_agrees_with_pydicom_on_real_files(name: str) -> None:
 def test_a_header_longer_than_the_first_look_is_read_whole(tmp_path: Path) -> None:
     """Cut within an element or between two, every value is found; no byte behind `end` counts."""
     plain = _bytes(_film(), EXPLICIT)
-    for padding in (32 * 1024 - 12, 64 * 1024):
-        data = struct.pack("<HH2sHI", 0x0008, 0x0001, b"UN", 0, padding) + b"\0" * padding + plain
+    patient = plain.index(struct.pack("<HH", 0x0010, 0x0010))
+    for padding in (32 * 1024 - 12 - patient, 64 * 1024):
+        private = struct.pack("<HH2sHI", 0x0009, 0x0001, b"UN", 0, padding) + b"\0" * padding
+        data = plain[:patient] + private + plain[patient:]
         path = tmp_path / f"{padding}"
         path.write_bytes(data + b"what stands behind")
 

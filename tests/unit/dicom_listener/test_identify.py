@@ -9,7 +9,7 @@ import pytest
 from dicom_listener.header import Header
 from dicom_listener.identify import age_band, arrival_of, event_of
 from radstream.journal import identity_of
-from radstream.journal_writer import Registered
+from radstream.registration import Registered
 from radstream.spool_entry import Note
 from schemas.identity import Pseudonyms
 from schemas.words import Lane

@@ -1,0 +1,64 @@
+"""An image on its way from the spool to the log: what is known of it, who waits for it, where it goes."""
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from dicom_listener.crash_points import CrashPoints
+from dicom_listener.header import Header
+from dicom_listener.publisher import Publisher
+from dicom_listener.yielding import Yielding
+from radstream.journal_writer import Journal
+from radstream.objects import Objects
+from radstream.registration import Registered
+from radstream.spool import Spool
+from radstream.spool_entry import Entry
+from schemas.identity import Pseudonyms
+from schemas.instance_received import InstanceReceived
+from schemas.words import Lane
+
+
+@dataclass(slots=True)
+class Ticket:
+    """What a waiting answer holds."""
+
+    published: threading.Event = field(default_factory=threading.Event)
+    answered_at: datetime | None = None
+    event_id: UUID | None = None
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until the event is in the log and the journal knows; say whether it is."""
+        return self.published.wait(seconds)
+
+
+@dataclass(slots=True)
+class Work:
+    """An entry on its way, with what each stage learned."""
+
+    entry: Entry
+    ticket: Ticket
+    header: Header | None = None
+    row: Registered | None = None
+    event: InstanceReceived | None = None
+
+    @property
+    def urgency(self) -> int:
+        """0 for STAT, 1 for routine."""
+        lane = self.row.lane if self.row else self.entry.note.lane
+        return 0 if lane is Lane.STAT else 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ways:
+    """Where images are forwarded to."""
+
+    spool: Spool
+    journal: Journal
+    objects: Objects
+    publisher: Publisher
+    pseudonyms: Sequence[Pseudonyms]
+    bucket: str
+    crash_points: CrashPoints
+    yielding: Yielding

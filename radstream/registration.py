@@ -1,0 +1,229 @@
+"""Images into the journal, many in one transaction: identity, revision, lane and key of each are settled here."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import psycopg2.extras
+
+from radstream.journal import PUBLISHED_STATES, identity_of
+from radstream.vault import Vault
+from schemas.errors import BadMessage
+from schemas.identity import Pseudonyms, event_id
+from schemas.words import Lane
+
+if TYPE_CHECKING:
+    from psycopg2.extensions import cursor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrival:
+    """What the listener knows of an image before the journal has seen it."""
+
+    identifiers: Mapping[str, str]  # sealed at once; sop_instance_uid and study_instance_uid are always there
+    calling_ae: str
+    site: str
+    lane: Lane
+    sha256: str
+    object_key: str
+    size_bytes: int
+    received_at: datetime
+    doubted: bool = False  # what servers answered before may be gone: the log decides
+
+    @property
+    def instance_uid(self) -> str:
+        """The SOP Instance UID."""
+        return self.identifiers["sop_instance_uid"]
+
+    @property
+    def study_uid(self) -> str:
+        """The Study Instance UID."""
+        return self.identifiers["study_instance_uid"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registered:
+    """An event's row as it stands: what the first receipt fixed, and how far it came."""
+
+    event_id: UUID
+    instance_pseudonym: str
+    study_pseudonym: str
+    patient_pseudonym: str | None
+    key_id: str
+    revision: int
+    supersedes: UUID | None
+    identity_changed: bool
+    calling_ae: str
+    site: str
+    lane: Lane
+    received_at: datetime
+    state: str
+
+    @property
+    def is_published(self) -> bool:
+        """Whether the event is in the log for certain."""
+        return self.state in PUBLISHED_STATES
+
+
+@dataclass(frozen=True, slots=True)
+class _Before:
+    """The newest revision of an instance."""
+
+    event_id: UUID
+    revision: int
+    patient: tuple[str | None, ...] | None  # None: nobody can say who it was
+
+
+_COLUMNS = tuple(Registered.__slots__)
+_ROW = ", ".join(_COLUMNS)
+
+
+class Registration:
+    """Registers arrivals within the caller's transaction."""
+
+    def __init__(self, vault: Vault, pseudonyms: Sequence[Pseudonyms], slot: str) -> None:
+        self._vault = vault
+        self._pseudonyms = pseudonyms
+        self._slot = slot
+
+    def register(self, cursor: "cursor", arrivals: Sequence[Arrival]) -> list[Registered]:
+        """Give each image's row, in order, made now where its event is new.
+
+        1. lock the studies and instances, in one order for all listeners
+        2. read what the journal knows of them
+        3. decide each in its turn, as if they had come one by one
+        4. insert the new rows
+
+        A study keeps its first key. An event keeps its first lane; the images that come after a STAT one of their
+        study are STAT.
+        """
+        self._lock(cursor, arrivals)
+        keys = self._keys_of_studies(cursor, {arrival.study_uid for arrival in arrivals})
+        names = [self._event_of(arrival, keys[arrival.study_uid]) for arrival in arrivals]
+        rows, before = self._known(cursor, [keys[arrival.study_uid].uid(arrival.instance_uid) for arrival in arrivals])
+        self._doubt(cursor, {name for name, arrival in zip(names, arrivals, strict=True) if arrival.doubted}, rows)
+        stat = self._stat_studies(cursor, [keys[arrival.study_uid].uid(arrival.study_uid) for arrival in arrivals])
+        new: list[tuple[Registered, Arrival]] = []
+        for name, arrival in zip(names, arrivals, strict=True):
+            if name in rows:
+                continue
+            row = self._new_row(name, arrival, keys[arrival.study_uid], before, stat)
+            rows[name] = row
+            before[row.instance_pseudonym] = _Before(name, row.revision, identity_of(arrival.identifiers))
+            if row.lane is Lane.STAT:
+                stat.add(row.study_pseudonym)
+            new.append((row, arrival))
+        self._insert(cursor, new)
+        return [rows[name] for name in names]
+
+    def _lock(self, cursor: "cursor", arrivals: Sequence[Arrival]) -> None:
+        uids = {uid for arrival in arrivals for uid in (arrival.study_uid, arrival.instance_uid)}
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock(hashtextextended(name, 0)) FROM unnest(%s) AS name",
+            (sorted(self._pseudonyms[0].uid(uid) for uid in uids),),
+        )
+
+    def _keys_of_studies(self, cursor: "cursor", uids: set[str]) -> dict[str, Pseudonyms]:
+        newest = self._pseudonyms[0]
+        if len(self._pseudonyms) == 1:
+            return dict.fromkeys(uids, newest)
+        by_name = {keys.uid(uid): (uid, keys) for uid in uids for keys in self._pseudonyms}
+        cursor.execute(
+            "SELECT study_pseudonym FROM journal WHERE study_pseudonym = ANY(%s) "
+            "GROUP BY study_pseudonym ORDER BY min(received_at) DESC",
+            (list(by_name),),
+        )
+        return dict.fromkeys(uids, newest) | dict(by_name[name] for (name,) in cursor.fetchall())
+
+    @staticmethod
+    def _event_of(arrival: Arrival, keys: Pseudonyms) -> UUID:
+        return event_id(keys.uid(arrival.instance_uid), arrival.sha256)
+
+    @staticmethod
+    def _doubt(cursor: "cursor", names: set[UUID], rows: dict[UUID, Registered]) -> None:
+        """Let the log decide again about events whose image is doubted."""
+        doubted = [name for name in names if name in rows and rows[name].is_published]
+        if doubted:
+            cursor.execute("UPDATE journal SET state = 'publishing' WHERE event_id = ANY(%s)", (doubted,))
+            rows.update({name: replace(rows[name], state="publishing") for name in doubted})
+
+    def _known(self, cursor: "cursor", instances: Sequence[str]) -> tuple[dict[UUID, Registered], dict[str, _Before]]:
+        """Read every revision of the instances: the rows by event, and the newest by instance."""
+        cursor.execute(
+            f"SELECT {_ROW}, identifiers FROM journal "  # noqa: S608 - our own words
+            "WHERE instance_pseudonym = ANY(%s) ORDER BY revision",
+            (list(instances),),
+        )
+        found = [(_registered(values), sealed) for *values, sealed in cursor.fetchall()]
+        newest = {row.instance_pseudonym: (row, sealed) for row, sealed in found}
+        return (
+            {row.event_id: row for row, _ in found},
+            {
+                name: _Before(row.event_id, row.revision, self._patient(row.event_id, sealed))
+                for name, (row, sealed) in newest.items()
+            },
+        )
+
+    def _patient(self, event: UUID, sealed: bytes) -> tuple[str | None, ...] | None:
+        try:
+            return identity_of(self._vault.open(sealed, aad=str(event)))
+        except BadMessage:
+            return None
+
+    @staticmethod
+    def _stat_studies(cursor: "cursor", studies: Sequence[str]) -> set[str]:
+        cursor.execute(
+            "SELECT DISTINCT study_pseudonym FROM journal WHERE study_pseudonym = ANY(%s) AND lane = 'stat'",
+            (list(studies),),
+        )
+        return {name for (name,) in cursor.fetchall()}
+
+    @staticmethod
+    def _new_row(
+        event: UUID, arrival: Arrival, keys: Pseudonyms, before: Mapping[str, _Before], stat: set[str]
+    ) -> Registered:
+        instance, study = keys.uid(arrival.instance_uid), keys.uid(arrival.study_uid)
+        patient_id = arrival.identifiers.get("patient_id")
+        issuer = arrival.identifiers.get("issuer_of_patient_id") or arrival.site
+        last = before.get(instance)
+        return Registered(
+            event_id=event,
+            instance_pseudonym=instance,
+            study_pseudonym=study,
+            patient_pseudonym=keys.patient(issuer, patient_id) if patient_id else None,
+            key_id=keys.key_id,
+            revision=last.revision + 1 if last else 1,
+            supersedes=last.event_id if last else None,
+            # Where nobody can say that it is the same patient, a person must look.
+            identity_changed=last is not None and last.patient != identity_of(arrival.identifiers),
+            calling_ae=arrival.calling_ae,
+            site=arrival.site,
+            lane=Lane.STAT if study in stat else arrival.lane,
+            received_at=arrival.received_at,
+            state="received",
+        )
+
+    def _insert(self, cursor: "cursor", new: Sequence[tuple[Registered, Arrival]]) -> None:
+        if not new:
+            return
+        psycopg2.extras.execute_values(
+            cursor,
+            f"INSERT INTO journal ({_ROW}, object_key, size_bytes, identifiers, slot) VALUES %s",  # noqa: S608
+            [
+                (
+                    *(getattr(row, name) for name in _COLUMNS),
+                    arrival.object_key,
+                    arrival.size_bytes,
+                    psycopg2.Binary(self._vault.seal(arrival.identifiers, aad=str(row.event_id))),
+                    self._slot,
+                )
+                for row, arrival in new
+            ],
+        )
+
+
+def _registered(row: Sequence[Any]) -> Registered:
+    values = dict(zip(_COLUMNS, row, strict=True))
+    return Registered(**{**values, "lane": Lane(values["lane"])})
