@@ -34,6 +34,7 @@ _LONGEST_VALUE = 1024  # bytes that we copy of a wanted value
 _DEFLATED = "1.2.840.10008.1.2.1.99"
 _FIRST_BYTES = 32 * 1024  # pixels begin before, in nearly every image
 _INFLATED_BYTES = 4 * 1024 * 1024  # of a deflated data set, looked at
+_ESCAPE = b"\x1b"  # PS3.5 6.1.2.5: switches to another character set
 _ASCII_ENCODINGS = ["iso8859"]
 
 #: What we want, by tag (PS3.6 chapter 6).
@@ -215,6 +216,8 @@ def _encodings(value: bytes) -> list[str]:
 
 
 def _text(value: bytes, encodings: list[str]) -> str:
+    if value.isascii() and _ESCAPE not in value:
+        return value.decode("ascii").strip("\0 ")  # the same in every character set that DICOM has
     try:
         text = decode_bytes(value, encodings, TEXT_VR_DELIMS)
     except (LookupError, ValueError, UserWarning):
