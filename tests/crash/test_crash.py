@@ -36,7 +36,7 @@ class Size:
     [
         pytest.param(Size(steps=1, at_random=3, servers=1), marks=pytest.mark.timeout(400), id="short"),
         pytest.param(
-            Size(steps=20, at_random=200, servers=10), marks=[pytest.mark.crash, pytest.mark.timeout(2400)], id="long"
+            Size(steps=15, at_random=120, servers=6), marks=[pytest.mark.crash, pytest.mark.timeout(2400)], id="long"
         ),
     ],
 )
@@ -72,7 +72,7 @@ def test_nothing_acknowledged_is_lost_and_nothing_stands_twice(
 
     hits = dict.fromkeys(Step, size.steps) | {AT_RANDOM: size.at_random} | dict.fromkeys(SERVERS, size.servers)
     assert books.breaches() == []
-    assert len(books.acknowledged) > storm.caught / 2
+    assert len(books.acknowledged) > sum(storm.hits.values())
     assert storm.hits == hits
     assert storm.caught >= sum(storm.hits.values())
     assert len(set(storm.pids)) == len(storm.pids) >= size.steps * len(Step)
