@@ -6,7 +6,7 @@ and no length that a peer claims is believed before it is checked against what w
 """
 
 import struct
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from pynetdicom.dul import DULServiceProvider
 from pynetdicom.pdu_primitives import P_DATA
@@ -94,7 +94,7 @@ class StoreDul(DULServiceProvider):
             self._pause.calm.set()
             # A peer that goes before it asks is none of the association's news: it would wait out the ARTIM time, and
             # its thread would count. None ends the wait.
-            self.to_user_queue.put(None)  # type: ignore[arg-type]
+            self.to_user_queue.put(cast("Any", None))
             self._door.closed(self.assoc, self._images)
 
     @property
