@@ -71,7 +71,8 @@ def test_crash_in_the_middle_of_200_images_loses_and_doubles_nothing(
     system.wait_restarted(victim, killed)
     until(lambda: pacs.finished, DONE_SECONDS, "images are not acknowledged")
 
-    assert acknowledged_then < IMAGES, "the kill came after the last image"
+    # The others may have images in hand when the last one is acknowledged already.
+    assert acknowledged_then < IMAGES or victim != "dicom_listener", "the kill came after the last image"
     assert undone[-1] > 0, f"nothing was in flight when {victim} was killed"
     assert system.pid(victim) != killed
     results = of_the_log(system, events)

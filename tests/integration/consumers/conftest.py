@@ -7,6 +7,7 @@ from uuid import UUID
 
 import pytest
 
+from radstream.deadletters import letter
 from radstream.kafka import last_stable_offsets, reader
 from radstream.settings import Settings
 from radstream.topic_reader import read_to_end
@@ -35,6 +36,15 @@ class Made:
     def letters(self, events: Collection[UUID | None]) -> list[MessageDeadLettered]:
         """Give the dead letters of events; None is that of messages that name no event."""
         return [one for one in self._read(DEAD_LETTERED, MessageDeadLettered) if one.event_id in events]
+
+    def opened_letter(self, value: bytes, seconds: float = 20) -> MessageDeadLettered:
+        """Wait for the sealed letter whose bytes were `value`: other tests' rubbish may stand in the log, too."""
+
+        def found() -> list[MessageDeadLettered]:
+            return [one for one in self.letters([None]) if letter(self.settings, one.id).original == value]
+
+        until(lambda: bool(found()), seconds, "no such dead letter")
+        return found()[0]
 
     def wait(self, events: Collection[UUID], count: int | None = None, seconds: float = 60) -> list[InferenceCompleted]:
         """Wait until `count` events (else all) have a result, and give the results."""

@@ -12,7 +12,6 @@ from radstream.deadletters import letter, letters
 from radstream.lag import GroupLag, LagState, measure
 from radstream.settings import Settings
 from schemas.errors import NoSuchLetter
-from schemas.message_dead_lettered import MessageDeadLettered
 from schemas.topics import RECEIVED_STAT
 from schemas.words import Lane
 from tests.integration.consumers.conftest import Made
@@ -59,13 +58,8 @@ def test_a_sealed_letter_can_be_read_with_the_key(service: Start, stack: Setting
 
     sender.publish_bytes(RECEIVED_STAT, b"study", value)
 
-    def opened() -> dict[bytes, MessageDeadLettered]:
-        """Open each new letter: other tests' rubbish may stand in the log, too."""
-        return {letter(stack, one.id).original: one for one in made.letters([None])}
-
-    until(lambda: value in opened(), 20)
-
-    sealed = opened()[value]
+    sealed = made.opened_letter(value)
+    assert letter(stack, sealed.id).original == value
     assert sealed.encrypted
     assert value not in sealed.original
     assert sealed.id in {one.id for one in letters(stack, cause="undecodable_message")}
