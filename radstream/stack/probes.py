@@ -95,8 +95,8 @@ def health(port: int) -> str:
     """Ask a service of ours; it names the parts that it waits for."""
     try:
         answer = _http.request("GET", f"http://{LOOPBACK}:{port}/health/ready")
-    except urllib3.exceptions.HTTPError:
-        return f"no answer on port {port}"
+    except urllib3.exceptions.HTTPError as error:
+        return f"no answer on port {port} ({type(error).__name__})"
     if answer.status == HTTPStatus.OK:
         return ""
     try:
