@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from dicom_listener.channel import Answered, Arrived, Asked, Dropped, Message, Over, Share, Waiting
 from dicom_listener.limits import Slots
@@ -40,7 +40,7 @@ class Parent:
         self._doors = doors
         self._workers = workers
         self._slots = slots
-        self._networks: tuple[str, ...] = ()
+        self._networks: tuple[IPv4Network | IPv6Network, ...] = ()
         self._shares = False
         self._selector = selectors.DefaultSelector()
         self._next = 0
@@ -54,7 +54,7 @@ class Parent:
 
     def limit(self, networks: tuple[str, ...], *, shares: bool) -> None:
         """Let in only these networks (none: all); with `shares` tell workers of their part of a sender's rate."""
-        self._networks = networks
+        self._networks = tuple(ip_network(one) for one in networks)
         self._shares = shares
 
     def run(self, health: Health, stop: Stop) -> int | None:
@@ -139,7 +139,7 @@ class Parent:
     def _may_connect(self, host: str) -> bool:
         address = ip_address(host.partition("%")[0])
         mapped = getattr(address, "ipv4_mapped", None) or address
-        return not self._networks or any(mapped in ip_network(one) for one in self._networks)
+        return not self._networks or any(mapped in one for one in self._networks)
 
     def _crowd_out(self) -> None:
         oldest = next(iter(self._waiting))
