@@ -18,7 +18,8 @@ COLUMNS = (
     "result_id", "result_revision", "supersedes", "event_id", "object_key", "sha256", "transfer_syntax_uid",
     "study_pseudonym", "instance_pseudonym", "model", "model_version", "deployment_revision", "role", "outcome",
     "probabilities", "finding", "threshold", "needs_review", "reason", "lane", "site", "calling_ae", "received_at",
-    "completed_at", "stage_ms", "identity_changed", "heatmap_key",
+    "completed_at", "stage_ms", "identity_changed", "heatmap_key", "review_reasons", "uncertainty",
+    "out_of_distribution", "quality",
 )  # fmt: skip
 
 _UPSERT = f"""
@@ -71,4 +72,7 @@ def row(result: InferenceCompleted) -> tuple[Any, ...]:
 def _column(value: Any) -> Any:
     if isinstance(value, UUID):
         return str(value)
-    return Json(dict(value)) if isinstance(value, Mapping) else value
+    if isinstance(value, Mapping):
+        return Json(dict(value))
+    # psycopg2 turns lists, not tuples, into arrays.
+    return [str(one) for one in value] if isinstance(value, Sequence) and not isinstance(value, str) else value

@@ -117,7 +117,7 @@ def _names(kind: type) -> tuple[str, ...]:
 
 @cache
 def _makers(kind: type) -> Mapping[str, type]:
-    """Say which fields hold one of our enums or dataclasses, alone, optional or as a map's values."""
+    """Say which fields hold one of our enums or dataclasses, alone, optional, in a list or as a map's values."""
     return {name: made for name, hint in get_type_hints(kind).items() if (made := _ours(hint)) is not None}
 
 
@@ -135,6 +135,8 @@ def _record(kind: type, values: Mapping[str, Any]) -> Any:
 def _made(kind: type | None, value: Any) -> Any:
     if kind is None or value is None:
         return value
+    if isinstance(value, list):
+        return [_made(kind, item) for item in value]
     if isinstance(value, Mapping):
         return (
             _record(kind, value)

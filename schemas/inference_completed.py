@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from schemas.words import Lane, Outcome, Reason, Role
+from schemas.words import Lane, Outcome, Reason, ReviewReason, Role
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +33,9 @@ class InferenceCompleted:
     finding: str | None = None
     threshold: float | None = None
     needs_review: bool
+    review_reasons: Sequence[ReviewReason] = ()
+    uncertainty: float | None = None
+    out_of_distribution: float | None = None
     reason: Reason | None = None
     lane: Lane
     site: str

@@ -50,6 +50,24 @@ class Reason(StrEnum):
 
 
 @unique
+class ReviewReason(StrEnum):
+    """Why a person should look at an image before anybody relies on its result."""
+
+    NOT_EVALUATED = "not_evaluated"
+    SCOPE_UNSTATED = "scope_unstated"  # tags that tell whether the model knows such images are missing
+    NEAR_THRESHOLD = "near_threshold"
+    OUT_OF_DISTRIBUTION = "out_of_distribution"
+    TOO_SMALL = "too_small"
+    TOO_DARK = "too_dark"
+    TOO_BRIGHT = "too_bright"
+    LOW_CONTRAST = "low_contrast"
+    CLIPPED = "clipped"
+    CROPPED = "cropped"
+    ROTATED = "rotated"
+    UNKNOWN = "unknown"  # a later version's reason, read by this one
+
+
+@unique
 class DriftKind(StrEnum):
     """What kind of shift a window shows."""
 

@@ -10,7 +10,7 @@ from schemas.message_dead_lettered import MessageDeadLettered
 from schemas.pane_updated import Histogram, PaneUpdated
 from schemas.tick import Tick
 from schemas.window_evaluated import WindowEvaluated
-from schemas.words import DriftKind, Lane, Outcome, Reason, Role
+from schemas.words import DriftKind, Lane, Outcome, Reason, ReviewReason, Role
 
 _AT = datetime(2026, 11, 21, 5, 6, 7, 890123, tzinfo=UTC)
 _ID = UUID("0f3b6a52-6c1b-5f0e-8d8f-3a1f9b1c2d3e")
@@ -62,7 +62,10 @@ SAMPLES: dict[str, object] = {
         probabilities={"NORMAL": 0.25, "PNEUMONIA": 0.75},
         finding="PNEUMONIA",
         threshold=0.5,
-        needs_review=False,
+        needs_review=True,
+        review_reasons=[ReviewReason.NEAR_THRESHOLD, ReviewReason.ROTATED],
+        uncertainty=0.375,
+        out_of_distribution=0.25,
         reason=Reason.QUALITY,
         lane=Lane.ROUTINE,
         site="MODALITY",
