@@ -21,6 +21,7 @@ from schemas.errors import UndecodableMessage
 from schemas.inference_completed import InferenceCompleted
 from schemas.instance_received import InstanceReceived
 from schemas.message_dead_lettered import MessageDeadLettered
+from schemas.model_deployed import ModelDeployed
 from schemas.pane_updated import PaneUpdated
 from schemas.tick import Tick
 from schemas.topics import RECORD_OF
@@ -28,7 +29,15 @@ from schemas.window_evaluated import WindowEvaluated
 
 type_of_record: Mapping[str, type] = {
     kind.__name__: kind
-    for kind in (InstanceReceived, InferenceCompleted, PaneUpdated, Tick, WindowEvaluated, MessageDeadLettered)
+    for kind in (
+        InstanceReceived,
+        InferenceCompleted,
+        PaneUpdated,
+        Tick,
+        WindowEvaluated,
+        MessageDeadLettered,
+        ModelDeployed,
+    )
 }
 
 _MAGIC = 0

@@ -5,10 +5,13 @@ from dataclasses import dataclass
 RECEIVED_STAT = "imaging.instance-received.stat"
 RECEIVED_ROUTINE = "imaging.instance-received.routine"
 COMPLETED = "inference.completed"
+SHADOWED = "inference.shadowed"
+REPLAYED = "inference.replayed"
 PANE_UPDATED = "drift.pane-updated"
 TICK = "drift.tick"
 WINDOW_EVALUATED = "drift.window-evaluated"
 DEAD_LETTERED = "message.dead-lettered"
+MODEL_DEPLOYED = "model.deployed"
 
 #: Topics that share the study's key share their partition count.
 STUDY_PARTITIONS = 4
@@ -54,10 +57,13 @@ TOPICS: tuple[Topic, ...] = (
     Topic(RECEIVED_STAT, "InstanceReceived", "study", STUDY_PARTITIONS, 30 * _DAY_MS),
     Topic(RECEIVED_ROUTINE, "InstanceReceived", "study", STUDY_PARTITIONS, 30 * _DAY_MS),
     Topic(COMPLETED, "InferenceCompleted", "study", STUDY_PARTITIONS, 365 * _DAY_MS),
+    Topic(SHADOWED, "InferenceCompleted", "study", STUDY_PARTITIONS, 30 * _DAY_MS),
+    Topic(REPLAYED, "InferenceCompleted", "study", STUDY_PARTITIONS, 30 * _DAY_MS),
     Topic(PANE_UPDATED, "PaneUpdated", "slice", SLICE_PARTITIONS, 14 * _DAY_MS),
     Topic(TICK, "Tick", "partition", STUDY_PARTITIONS, _DAY_MS),
     Topic(WINDOW_EVALUATED, "WindowEvaluated", "slice", SLICE_PARTITIONS, 365 * _DAY_MS),
     Topic(DEAD_LETTERED, "MessageDeadLettered", "id", STUDY_PARTITIONS, 90 * _DAY_MS),
+    Topic(MODEL_DEPLOYED, "ModelDeployed", "model", 1),
     Topic(changelog(PANES_TABLE), None, "source partition and slice", STUDY_PARTITIONS, compacted=True),
     Topic(changelog(WINDOWS_TABLE), None, "slice", SLICE_PARTITIONS, compacted=True),
 )

@@ -7,6 +7,7 @@ from schemas import topics
 from schemas.inference_completed import InferenceCompleted
 from schemas.instance_received import InstanceReceived
 from schemas.message_dead_lettered import MessageDeadLettered
+from schemas.model_deployed import ModelDeployed
 from schemas.pane_updated import Histogram, PaneUpdated
 from schemas.tick import Tick
 from schemas.window_evaluated import WindowEvaluated
@@ -128,5 +129,21 @@ SAMPLES: dict[str, object] = {
         first_seen=_AT,
         original=b"\0\0\0\0\1abc",
         encrypted=False,
+    ),
+    topics.MODEL_DEPLOYED: ModelDeployed(
+        deployment_id=_ID,
+        model="chest-pneumonia",
+        revision=3,
+        expected_previous=2,
+        champion="1.0.0",
+        canary="1.2.0",
+        canary_share=0.25,
+        shadow="2.0.0",
+        withdrawn=["1.1.0"],
+        packages={"1.0.0": "ef" * 32},
+        deployed_at=_AT,
+        effective_from=_AT,
+        reason="one in four studies",
+        actor="physicist",
     ),
 }
