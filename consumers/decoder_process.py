@@ -28,11 +28,11 @@ def main(descriptor: int) -> None:
     link.send_bytes(READY)
     while True:
         try:
-            part10, spec = asked(link)
+            part10, specs = asked(link)
         except (EOFError, OSError):
             return
         try:
-            answer(link, prepare(part10, spec))
+            answer(link, [prepare(part10, spec) for spec in specs])
         except NotEvaluable as error:
             answer(link, error)
         except MemoryError:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
@@ -40,9 +41,16 @@ _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "OPENCV_FOR_
 class Fetched:
     """An image out of the pool, and how long its two stages took (milliseconds)."""
 
-    image: Decoded | NotEvaluable
+    images: tuple[Decoded, ...] | NotEvaluable  # one for each input that was wanted, in their order
     fetch_ms: float
     decode_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    event: InstanceReceived
+    specs: Sequence[InputSpec]
+    future: Future[Fetched]
 
 
 class DecoderProcess:
@@ -80,14 +88,14 @@ class DecoderProcess:
         """Whether the process runs and owes no answer."""
         return self._process.poll() is None and not self._link.poll(0)
 
-    def decode(self, part10: bytes, spec: InputSpec, timeout_s: float) -> Decoded:
+    def decode(self, part10: bytes, specs: Sequence[InputSpec], timeout_s: float) -> tuple[Decoded, ...]:
         """Decode one image; raises NotEvaluable with its reason, `decoder_crashed` when the process died or hangs."""
         try:
-            ask(self._link, part10, spec)
+            ask(self._link, part10, specs)
             if not self._link.poll(timeout_s):
                 raise NotEvaluable(Reason.DECODER_CRASHED, f"no answer in {timeout_s} s")
-            return answered(self._link, spec)
-        except (EOFError, OSError, ValueError, KeyError) as error:
+            return answered(self._link, specs)
+        except (EOFError, OSError, ValueError, KeyError, TypeError) as error:
             raise NotEvaluable(Reason.DECODER_CRASHED, f"exit status {self._process.poll()}") from error
 
     def end(self) -> None:
@@ -101,11 +109,10 @@ class DecoderProcess:
 class Decoders:
     """The pool. `submit` from any thread."""
 
-    def __init__(self, objects: Objects, spec: InputSpec, workers: int, timeout_s: float) -> None:
+    def __init__(self, objects: Objects, workers: int, timeout_s: float) -> None:
         self._objects = objects
-        self._spec = spec
         self._timeout_s = timeout_s
-        self._queue: LaneQueue[tuple[InstanceReceived, Future[Fetched]]] = LaneQueue()
+        self._queue: LaneQueue[_Job] = LaneQueue()
         self._ready = threading.Semaphore(0)
         self._workers = workers
         self._threads = [threading.Thread(target=self._work, name=f"decoder-{n}", daemon=True) for n in range(workers)]
@@ -117,10 +124,13 @@ class Decoders:
         for _ in range(self._workers):
             self._ready.acquire()
 
-    def submit(self, event: InstanceReceived) -> Future[Fetched]:
-        """Queue an image. The future raises what `fetch` raises; a reason of the decoder's is a value."""
+    def submit(self, event: InstanceReceived, specs: Sequence[InputSpec]) -> Future[Fetched]:
+        """Queue an image, wanted in these forms.
+
+        The future raises what `fetch` raises; a reason of the decoder's is a value.
+        """
         future: Future[Fetched] = Future()
-        self._queue.put(event.lane, (event, future))
+        self._queue.put(event.lane, _Job(event, specs, future))
         return future
 
     def close(self) -> None:
@@ -136,33 +146,32 @@ class Decoders:
         self._ready.release()
         try:
             while (job := self._queue.take()) is not None:
-                event, future = job
                 if not decoder.alive:
                     decoder = _replaced(decoder)
-                if self._settle(decoder, event, future):
+                if self._settle(decoder, job):
                     decoder = _replaced(decoder)
         finally:
             decoder.end()
 
-    def _settle(self, decoder: DecoderProcess, event: InstanceReceived, future: Future[Fetched]) -> bool:
+    def _settle(self, decoder: DecoderProcess, job: _Job) -> bool:
         """Give the future its outcome; say whether the decoder must be replaced."""
         begun = time.perf_counter()
         try:
             with BUSY.labels("fetch").track_inprogress():
-                part10 = fetch(self._objects, event)
+                part10 = fetch(self._objects, job.event)
         # A future carries any error to the loop, which judges it; this thread must live on.
         except (RadStreamError, MemoryError, OSError) as error:
-            future.set_exception(error)
+            job.future.set_exception(error)
             return False
         fetched = time.perf_counter()
-        outcome: Decoded | NotEvaluable
+        outcome: tuple[Decoded, ...] | NotEvaluable
         try:
             with BUSY.labels("decode").track_inprogress():
-                outcome = decoder.decode(part10, self._spec, self._timeout_s)
+                outcome = decoder.decode(part10, job.specs, self._timeout_s)
         except NotEvaluable as error:
             outcome = error
         done = time.perf_counter()
-        future.set_result(Fetched(outcome, 1000 * (fetched - begun), 1000 * (done - fetched)))
+        job.future.set_result(Fetched(outcome, 1000 * (fetched - begun), 1000 * (done - fetched)))
         return isinstance(outcome, NotEvaluable) and outcome.reason is Reason.DECODER_CRASHED
 
 

@@ -1,22 +1,22 @@
 """An inference group: from an InstanceReceived to its one InferenceCompleted."""
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from concurrent.futures import Future  # noqa: TC003 - beside its protocol, where readers look
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Protocol
-
-import numpy as np
 
 from consumers.clock import Clock
 from consumers.dead_letters import DeadLetters
 from consumers.decoder_frames import Decoded
 from consumers.decoders import Fetched
-from consumers.engines.engine import Engine
+from consumers.forward import Answer, Forward
+from consumers.futures import followed, gathered, settled
 from consumers.headers import address, onward
+from consumers.imaging.inputs import InputSpec
 from consumers.instruments import Instruments
-from consumers.lanes import Gate
-from consumers.outcome import Answering, Asked, evaluated, not_evaluated
+from consumers.models import Assignment, Assignments
+from consumers.outcome import Asked, evaluated, not_evaluated
 from consumers.window import InHand
 from radstream.broker import Message, Outgoing
 from radstream.logs import get_log
@@ -38,36 +38,26 @@ DEAD = frozenset(
     }
 )
 
-#: Images of one pass through the engine's door: on a CPU larger ones gain little, and STAT would wait for them.
-FORWARD_IMAGES = 4
-
 
 class Pool(Protocol):
     """What the group asks of the decoders."""
 
-    def submit(self, event: InstanceReceived) -> "Future[Fetched]":
-        """Queue an image."""
+    def submit(self, event: InstanceReceived, specs: Sequence[InputSpec]) -> "Future[Fetched]":
+        """Queue an image, wanted in these forms."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """One image on its way through the group."""
+    """One image on its way through the group: what it is, who answers it, and what became of it."""
 
     message: Message
     event: InstanceReceived
     revision: int
-    taken_at: datetime  # UTC
-    decoded_at: float  # monotonic seconds
-    fetched: Fetched
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Model:
-    """The model that answers, and its door, which both lanes share."""
-
-    answering: Answering
-    engine: Engine
-    door: Gate
+    assigned: Sequence[Assignment]
+    stages: Mapping[str, float]  # name to milliseconds
+    images: Sequence[Decoded] = ()  # for each assignment, in order; none: not evaluated
+    answers: Sequence[Answer] = ()  # for each assignment, in order
+    reason: Reason = Reason.INTERNAL  # where there are no answers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,51 +66,34 @@ class InferenceGroup:
 
     name: str
     lane: Lane
-    model: Model
+    assignments: Assignments
     pool: Pool
+    forward: Forward
     codec: Codec
     letters: DeadLetters
     instruments: Instruments
     clock: Clock
 
     def begin(self, message: Message) -> "Future[Seen | None]":
-        """Send an image to the decoders; a replay for another group is passed by."""
+        """Send an image to the decoders and on to the engine; a replay for another group is passed by."""
         asked = address(message.headers)
-        made: Future[Seen | None] = Future()
         if not asked.concerns(self.name):
-            made.set_result(None)
-            return made
+            return settled(None)
         event = self._event(message)
-        taken_at = self.clock.utc()
-
-        def settle(done: "Future[Fetched]") -> None:
-            try:
-                fetched = done.result()
-            # The pool's error is the loop's to judge.
-            except Exception as error:  # noqa: BLE001
-                made.set_exception(error)
-                return
-            if isinstance(fetched.image, NotEvaluable) and fetched.image.reason in DEAD:
-                made.set_exception(fetched.image)
-                return
-            made.set_result(
-                Seen(
-                    message=message,
-                    event=event,
-                    revision=asked.revision,
-                    taken_at=taken_at,
-                    decoded_at=self.clock.monotonic(),
-                    fetched=fetched,
-                )
-            )
-
-        self.pool.submit(event).add_done_callback(settle)
-        return made
+        assigned = self.assignments.of(event, asked)
+        seen = Seen(
+            message=message,
+            event=event,
+            revision=asked.revision,
+            assigned=assigned,
+            stages={"queue": _milliseconds(self.clock.utc() - event.received_at)},
+        )
+        specs = tuple(dict.fromkeys(one.model.spec for one in assigned))
+        return followed(self.pool.submit(event, specs), lambda fetched: self._forwarded(seen, specs, fetched))
 
     def finish(self, done: Sequence[Seen]) -> list[list[Outgoing]]:
-        """Run the model over what is in scope, and make everybody's result."""
-        forwarded = self._forward([one for one in done if isinstance(one.fetched.image, Decoded)])
-        return [[self._outgoing(one.message, forwarded.get(id(one)) or self._refused(one))] for one in done]
+        """Make everybody's results."""
+        return [self._results(one) for one in done]
 
     def give_up(self, item: InHand[Seen], error: Exception) -> list[Outgoing]:
         """Make a dead letter, and the event's one result that says why.
@@ -138,8 +111,10 @@ class InferenceGroup:
             return [letter]
         reason = error.reason if isinstance(error, BadImage) else Reason.INTERNAL
         stage_ms = {"queue": _milliseconds(item.first_seen - event.received_at)}
-        asked = self._asked(event, address(item.message.headers).revision, stage_ms)
-        return [self._outgoing(item.message, not_evaluated(asked, self.model.answering, reason)), letter]
+        to = address(item.message.headers)
+        asked = self._asked(event, to.revision, stage_ms)
+        by = self.assignments.of(event, to)[0].answering
+        return [self._outgoing(item.message, not_evaluated(asked, by, reason)), letter]
 
     def _event(self, message: Message) -> InstanceReceived:
         event = self.codec.decode(message.value)
@@ -147,26 +122,34 @@ class InferenceGroup:
             raise UndecodableMessage(f"a {type(event).__name__} where an InstanceReceived should be")
         return event
 
-    def _forward(self, images: Sequence[Seen]) -> dict[int, InferenceCompleted]:
-        """Run the model, a few images each time through the door, so that STAT waits for a few at most."""
-        found: dict[int, InferenceCompleted] = {}
-        for first in range(0, len(images), FORWARD_IMAGES):
-            part = images[first : first + FORWARD_IMAGES]
-            with self.model.door.passing(self.lane):
-                begun = self.clock.monotonic()
-                batch = np.stack([one.fetched.image.tensor for one in part if isinstance(one.fetched.image, Decoded)])
-                answer = self.model.engine.infer(batch)
-                forward_ms = 1000 * (self.clock.monotonic() - begun)
-            for one, logits, projection in zip(part, answer.logits, answer.projection, strict=True):
-                stages = {**_stages(one), "batch": 1000 * (begun - one.decoded_at), "forward": forward_ms}
-                asked = self._asked(one.event, one.revision, stages)
-                if isinstance(one.fetched.image, Decoded):
-                    found[id(one)] = evaluated(asked, self.model.answering, one.fetched.image, (logits, projection))
-        return found
+    def _forwarded(self, seen: Seen, specs: Sequence[InputSpec], fetched: Fetched) -> "Future[Seen | None]":
+        """Send a decoded image to every model that answers it; raises NotEvaluable for what is given up."""
+        stages = {**seen.stages, "fetch": fetched.fetch_ms, "decode": fetched.decode_ms}
+        if isinstance(fetched.images, NotEvaluable):
+            if fetched.images.reason in DEAD:
+                raise fetched.images
+            return settled(replace(seen, stages=stages, reason=fetched.images.reason))
+        made = dict(zip(specs, fetched.images, strict=True))
+        images = [made[one.model.spec] for one in seen.assigned]
+        asked = [
+            self.forward.submit(self.lane, one.model, image.tensor)
+            for one, image in zip(seen.assigned, images, strict=True)
+        ]
+        return followed(
+            gathered(asked), lambda answers: settled(replace(seen, stages=stages, images=images, answers=answers))
+        )
 
-    def _refused(self, one: Seen) -> InferenceCompleted:
-        reason = one.fetched.image.reason if isinstance(one.fetched.image, NotEvaluable) else Reason.INTERNAL
-        return not_evaluated(self._asked(one.event, one.revision, _stages(one)), self.model.answering, reason)
+    def _results(self, one: Seen) -> list[Outgoing]:
+        if not one.answers:
+            asked = self._asked(one.event, one.revision, one.stages)
+            return [self._outgoing(one.message, not_evaluated(asked, by.answering, one.reason)) for by in one.assigned]
+        made = []
+        for by, image, answer in zip(one.assigned, one.images, one.answers, strict=True):
+            stages = {**one.stages, "batch": answer.waited_ms, "forward": answer.forward_ms}
+            found = (answer.inference.logits[0], answer.inference.projection[0])
+            result = evaluated(self._asked(one.event, one.revision, stages), by.answering, image, found)
+            made.append(self._outgoing(one.message, result))
+        return made
 
     def _asked(self, event: InstanceReceived, revision: int, stage_ms: Mapping[str, float]) -> Asked:
         return Asked(event=event, revision=revision, completed_at=self.clock.utc(), stage_ms=stage_ms)
@@ -187,14 +170,6 @@ class InferenceGroup:
             value=self.codec.encode(COMPLETED, result),
             headers=onward(message.headers, result.received_at),
         )
-
-
-def _stages(one: Seen) -> dict[str, float]:
-    return {
-        "queue": _milliseconds(one.taken_at - one.event.received_at),
-        "fetch": one.fetched.fetch_ms,
-        "decode": one.fetched.decode_ms,
-    }
 
 
 def _milliseconds(span: timedelta) -> float:

@@ -2,8 +2,7 @@
 
 import threading
 from collections import deque
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection
 from typing import Generic, TypeVar
 
 from schemas.words import Lane
@@ -62,44 +61,4 @@ class LaneQueue(Generic[T]):
         """Let every `take` return None."""
         with self._changed:
             self._closed = True
-            self._changed.notify_all()
-
-
-class Gate:
-    """Lets one thread through at a time, by turns: the engine's door."""
-
-    def __init__(self) -> None:
-        self._turns = Turns()
-        self._changed = threading.Condition()
-        self._waiting: dict[Lane, int] = dict.fromkeys(Lane, 0)
-        self._inside = False
-        self._called: Lane | None = None
-
-    @contextmanager
-    def passing(self, lane: Lane) -> Iterator[None]:
-        """Wait for this lane's turn, and hold the door while the block runs."""
-        with self._changed:
-            self._waiting[lane] += 1
-            self._call()
-            self._changed.wait_for(lambda: self._called is lane)
-            self._called = None
-            self._waiting[lane] -= 1
-            self._inside = True
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._inside = False
-                self._call()
-
-    def waiting(self, lane: Lane) -> int:
-        """Say how many threads of a lane stand before the door."""
-        with self._changed:
-            return self._waiting[lane]
-
-    def _call(self) -> None:
-        """Call the next lane in when nobody is inside or on the way."""
-        waiting = [lane for lane, count in self._waiting.items() if count]
-        if not self._inside and self._called is None and waiting:
-            self._called = self._turns.next(waiting)
             self._changed.notify_all()

@@ -2,19 +2,18 @@
 
 from functools import partial
 
+from consumers.batches import BatchLimits
 from consumers.breaker import PostgresBreakers
 from consumers.dead_letters import DeadLetters
 from consumers.decoders import Decoders
-from consumers.engines.choice import open_engine
+from consumers.forward import Forward
 from consumers.handler import LoopLimits, Surroundings
-from consumers.inference import InferenceGroup, Model
+from consumers.inference import InferenceGroup
 from consumers.instruments import Instruments
-from consumers.lanes import Gate
 from consumers.loop import Loop
-from consumers.outcome import Answering
-from consumers.packages import load_package
+from consumers.models import Assignment, OneModel, load_model
 from consumers.publish import InTransaction
-from consumers.starting import frugal_memory, patiently, together
+from consumers.starting import Pulse, frugal_memory, patiently, together
 from radstream.kafka_broker import KafkaBroker
 from radstream.logs import get_log
 from radstream.objects import s3_objects
@@ -46,25 +45,22 @@ def serve(settings: Settings, health: Health, stop: Stop) -> None:
     3. run a loop for each lane, in a thread of its own; the first that fails ends both
     """
     vault = Vault(settings.require_vault_key())
-    package = load_package(settings.model_dir)
-    answering = Answering(
-        model=package.manifest.name, version=package.manifest.version, operating=package.manifest.operating
-    )
-    decoders = Decoders(
-        s3_objects(settings), package.manifest.input, settings.decode_workers, settings.decode_timeout_seconds
-    )
+    decoders = Decoders(s3_objects(settings), settings.decode_workers, settings.decode_timeout_seconds)
+    pulse = Pulse()
+    forward = Forward(BatchLimits(settings.batch_images), beat=pulse.beat)
     try:
-        model = Model(answering=answering, engine=open_engine(package, settings.engine), door=Gate())
+        model = load_model(settings.model_dir, settings.engine)
         frugal_memory()
         decoders.wait_ready()
         ids = RegistryIds(settings.schema_registry_url)
         patiently(lambda: [ids.id_of(topic) for topic in (COMPLETED, DEAD_LETTERED)], "schemas", health, stop)
-        get_log().info("model loaded", model=answering.model, model_version=answering.version, engine=model.engine.name)
+        get_log().info("model loaded", model=model.name, model_version=model.version, engine=model.engine.name)
         around = Surroundings(
             broker=KafkaBroker(settings),
             breakers=PostgresBreakers(settings),
             instruments=Instruments(),
             health=health,
+            pulse=pulse,
             limits=LoopLimits(
                 window=2 * settings.batch_images,
                 batch=settings.batch_images,
@@ -73,12 +69,13 @@ def serve(settings: Settings, health: Health, stop: Stop) -> None:
         )
 
         def lane_loop(lane: Lane) -> None:
-            group = group_name(answering.model, lane)
+            group = group_name(model.name, lane)
             handler = InferenceGroup(
                 name=group,
                 lane=lane,
-                model=model,
+                assignments=OneModel(Assignment(model=model)),
                 pool=decoders,
+                forward=forward,
                 codec=Codec(ids),
                 letters=DeadLetters(group, Codec(ids), vault),
                 instruments=around.instruments,
@@ -90,6 +87,7 @@ def serve(settings: Settings, health: Health, stop: Stop) -> None:
                 Loop(group, [TOPIC_OF[lane]], handler, InTransaction(writer), around).run(stop)
 
         health.ready()
-        together([partial(lane_loop, lane) for lane in Lane], stop, around.pulse)
+        together([partial(lane_loop, lane) for lane in Lane], stop, pulse)
     finally:
+        forward.close()
         decoders.close()

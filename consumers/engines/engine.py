@@ -20,6 +20,11 @@ class Inference:
     logits: NDArray[np.float32]
     projection: NDArray[np.float32]
 
+    def row(self, index: int) -> "Inference":
+        """Give one image's answer, as a batch of one."""
+        one = slice(index, index + 1)
+        return Inference(self.logits[one], self.projection[one])
+
 
 def one_by_one(run: Callable[[Batch], Inference], batch: Batch) -> Inference:
     """Run a batch image by image, as CPU engines do.
@@ -33,9 +38,10 @@ def one_by_one(run: Callable[[Batch], Inference], batch: Batch) -> Inference:
 
 
 class Engine(Protocol):
-    """A loaded model. One thread calls it; it keeps nothing of an image."""
+    """A loaded model. Several threads may call it at one time; it keeps nothing of an image."""
 
     name: str
+    batch_images: int  # most images that are worth a pass (count): 1 where a batch is no faster than its images
 
     def infer(self, batch: Batch) -> Inference:
         """Run float32 [N, 3, H, W], N of at least 1; each row's answer doesn't depend on its neighbours."""

@@ -11,6 +11,7 @@ class OnnxRuntimeEngine:
     """Runs model.onnx. The graph comes as bytes, so it can't refer to files outside the package."""
 
     name = "onnxruntime"
+    batch_images = 1
 
     def __init__(self, package: ModelPackage, threads: int) -> None:
         options = onnxruntime.SessionOptions()

@@ -12,6 +12,7 @@ class OpenVinoEngine:
     """Runs model.onnx in float32: by default OpenVINO computes in bfloat16 where the CPU lists it."""
 
     name = "openvino"
+    batch_images = 1
 
     def __init__(self, package: ModelPackage, threads: int) -> None:
         core = openvino.Core()
@@ -29,6 +30,6 @@ class OpenVinoEngine:
         return one_by_one(self._run, batch)
 
     def _run(self, batch: Batch) -> Inference:
-        answers = self._compiled([batch])
+        answers = self._compiled.create_infer_request().infer([batch])
         logits, projection = (np.asarray(answers[name], np.float32) for name in ("logits", "projection"))
         return Inference(logits, projection)

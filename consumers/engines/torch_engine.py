@@ -8,6 +8,9 @@ from consumers.imaging.networks import build
 from consumers.packages import ModelPackage
 from schemas.model_package import WEIGHTS
 
+#: A GPU takes as many as there are; the setting of the batch is the limit (count).
+GPU_IMAGES = 1024
+
 
 class TorchEngine:
     """Runs the architecture with the package's weights, float32, channels last."""
@@ -16,6 +19,7 @@ class TorchEngine:
 
     def __init__(self, package: ModelPackage, threads: int) -> None:
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.batch_images = 1 if self._device.type == "cpu" else GPU_IMAGES
         if self._device.type == "cpu":
             torch.set_num_threads(threads)
         network = build(package.manifest.architecture, len(package.manifest.operating.classes))

@@ -42,19 +42,29 @@ def test_a_decoder_gives_what_prepare_gives(decoder: DecoderProcess, film: bytes
     """The way through the process changes no bit."""
     here = prepare(film, SPEC)
 
-    there = decoder.decode(film, SPEC, PATIENCE_S)
+    (there,) = decoder.decode(film, [SPEC], PATIENCE_S)
 
     assert np.array_equal(there.tensor, here.tensor)
     assert (there.statistics, there.acquisition) == (here.statistics, here.acquisition)
 
 
+def test_two_models_of_two_sizes_each_get_their_own(decoder: DecoderProcess, film: bytes) -> None:
+    """One fetch, one tensor for each input that was wanted, in their order."""
+    smaller = InputSpec(32, 48, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
+
+    there = decoder.decode(film, [SPEC, smaller], PATIENCE_S)
+
+    assert [one.tensor.shape for one in there] == [(3, 64, 64), (3, 32, 48)]
+    assert np.array_equal(there[1].tensor, prepare(film, smaller).tensor)
+
+
 def test_a_reason_comes_back_as_a_reason(decoder: DecoderProcess, film: bytes) -> None:
     """And the decoder lives on."""
     with pytest.raises(NotEvaluable) as caught:
-        decoder.decode(film[: len(film) // 2], SPEC, PATIENCE_S)
+        decoder.decode(film[: len(film) // 2], [SPEC], PATIENCE_S)
 
     assert caught.value.reason is Reason.UNDECODABLE
-    assert isinstance(decoder.decode(film, SPEC, PATIENCE_S), Decoded)
+    assert isinstance(decoder.decode(film, [SPEC], PATIENCE_S)[0], Decoded)
 
 
 def test_a_decoder_killed_in_the_middle_is_that_images_reason(decoder: DecoderProcess, film: bytes) -> None:
@@ -63,7 +73,7 @@ def test_a_decoder_killed_in_the_middle_is_that_images_reason(decoder: DecoderPr
     threading.Timer(0.2, os.kill, (decoder.pid, signal.SIGKILL)).start()
 
     with pytest.raises(NotEvaluable) as caught:
-        decoder.decode(film, SPEC, PATIENCE_S)
+        decoder.decode(film, [SPEC], PATIENCE_S)
 
     assert caught.value.reason is Reason.DECODER_CRASHED
     assert not decoder.alive
@@ -75,7 +85,7 @@ def test_a_decoder_that_hangs_is_given_up(decoder: DecoderProcess, film: bytes) 
     begun = time.monotonic()
 
     with pytest.raises(NotEvaluable) as caught:
-        decoder.decode(film[:10_000], SPEC, 0.2)
+        decoder.decode(film[:10_000], [SPEC], 0.2)
 
     assert caught.value.reason is Reason.DECODER_CRASHED
     assert time.monotonic() - begun < PATIENCE_S

@@ -1,6 +1,7 @@
 """An inference group over the broker in memory: each event ends in exactly one result (promise 3)."""
 
 import io
+from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -10,20 +11,20 @@ import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 
+from consumers.batches import BatchLimits
 from consumers.breaker import MemoryBreakers
 from consumers.claim_check import fetch
 from consumers.clock import Clock
 from consumers.dead_letters import DeadLetters
 from consumers.decoder_frames import Decoded
 from consumers.decoders import Fetched
-from consumers.engines.decision import Operating
-from consumers.engines.engine import Batch, Inference
+from consumers.forward import Forward
 from consumers.handler import LoopLimits, Surroundings
-from consumers.inference import InferenceGroup, Model
+from consumers.imaging.inputs import InputSpec
+from consumers.inference import InferenceGroup
 from consumers.instruments import Instruments
-from consumers.lanes import Gate
 from consumers.loop import Loop
-from consumers.outcome import Answering
+from consumers.models import Assignment, OneModel
 from consumers.publish import InTransaction
 from radstream.broker import Message, Outgoing
 from radstream.memory import MemoryBroker
@@ -38,13 +39,13 @@ from schemas.instance_received import InstanceReceived
 from schemas.message_dead_lettered import MessageDeadLettered
 from schemas.topics import COMPLETED, DEAD_LETTERED, RECEIVED_ROUTINE, RECEIVED_STAT
 from schemas.words import Lane, Outcome, Reason, Role
+from tests.unit.consumers.loaded import FirstPixel, loaded
 from tests.unit.consumers.schema_ids import LocalIds
 from tests.unit.schemas.samples import SAMPLES
 
 GROUP = "inference.m.stat"
 NOW = datetime(2026, 11, 21, 6, tzinfo=UTC)
 SAMPLE = SAMPLES[RECEIVED_STAT]
-OPERATING = Operating(("NORMAL", "PNEUMONIA"), "PNEUMONIA", 1.0, 0.6)
 IMAGE = Decoded(
     np.zeros((3, 2, 2), np.float32),
     {"mean": 7.0},
@@ -52,21 +53,6 @@ IMAGE = Decoded(
     needs_review=False,
     acquired_at=NOW.timestamp() - 61,
 )
-
-
-class Engine:
-    """Answers with what the tensor holds: its first number is the positive class's logit."""
-
-    name = "test"
-
-    def __init__(self) -> None:
-        self.batches: list[int] = []
-
-    def infer(self, batch: Batch) -> Inference:
-        """Look at the first pixel."""
-        self.batches.append(len(batch))
-        logits = np.stack([np.zeros(len(batch)), batch[:, 0, 0, 0]], axis=1).astype(np.float32)
-        return Inference(logits, np.tile(np.arange(20, dtype=np.float32), (len(batch), 1)))
 
 
 @dataclass(slots=True)
@@ -77,7 +63,7 @@ class Pool:
     outcomes: dict[bytes, Decoded | NotEvaluable] = field(default_factory=dict)
     away: int = 0
 
-    def submit(self, event: InstanceReceived) -> "Future[Fetched]":
+    def submit(self, event: InstanceReceived, specs: Sequence[InputSpec]) -> "Future[Fetched]":
         """Answer at once."""
         made: Future[Fetched] = Future()
         try:
@@ -85,7 +71,8 @@ class Pool:
                 self.away -= 1
                 raise ObjectStoreDown("away")
             body = fetch(self.objects, event)
-            made.set_result(Fetched(self.outcomes.get(body[-1:], IMAGE), 2.0, 3.0))
+            found = self.outcomes.get(body[-1:], IMAGE)
+            made.set_result(Fetched(found if isinstance(found, NotEvaluable) else (found,) * len(specs), 2.0, 3.0))
         except RadStreamError as error:
             made.set_exception(error)
         return made
@@ -97,7 +84,8 @@ class Site:
 
     broker: MemoryBroker
     pool: Pool
-    engine: Engine
+    engine: FirstPixel
+    forward: Forward
     loop: Loop[object]
     codec: Codec = field(default_factory=lambda: Codec(LocalIds()))
 
@@ -126,6 +114,8 @@ class Site:
         """Go round."""
         for _ in range(turns):
             self.loop.turn()
+            while self.forward.turn():
+                pass
 
     def messages(self, topic: str) -> list[Message]:
         """Read what became visible."""
@@ -146,7 +136,8 @@ def site() -> Site:
     ticks = iter(range(10_000))
     broker = MemoryBroker({RECEIVED_STAT: 1, RECEIVED_ROUTINE: 1, COMPLETED: 1, DEAD_LETTERED: 1})
     broker.begin_group(GROUP, [RECEIVED_STAT])
-    pool, engine = Pool(MemoryObjects()), Engine()
+    pool, engine = Pool(MemoryObjects()), FirstPixel()
+    forward = Forward(BatchLimits(), threads=0)
     around = Surroundings(
         broker=broker,
         breakers=MemoryBreakers(),
@@ -158,15 +149,16 @@ def site() -> Site:
     handler = InferenceGroup(
         name=GROUP,
         lane=Lane.STAT,
-        model=Model(answering=Answering(model="m", version="1.0.0", operating=OPERATING), engine=engine, door=Gate()),
+        assignments=OneModel(Assignment(model=loaded(engine))),
         pool=pool,
+        forward=forward,
         codec=Codec(LocalIds()),
         letters=DeadLetters(GROUP, Codec(LocalIds()), Vault(b"v" * 32)),
         instruments=around.instruments,
         clock=around.clock,
     )
     publisher = InTransaction(broker.transactional_writer("slot"))
-    return Site(broker, pool, engine, Loop(GROUP, [RECEIVED_STAT], handler, publisher, around))
+    return Site(broker, pool, engine, forward, Loop(GROUP, [RECEIVED_STAT], handler, publisher, around))
 
 
 def seeing(logit: float) -> Decoded:
@@ -323,16 +315,6 @@ def test_a_replay_for_another_group_is_passed_by(site: Site) -> None:
     site.run()
 
     assert [one.event_id for one in site.results()] == [event]
-
-
-def test_a_batch_goes_through_the_door_a_few_images_each_time(site: Site) -> None:
-    """So that a STAT image waits for a few routine ones, not for a whole batch."""
-    for last in b"abcdefgh":
-        site.send(bytes([last]))
-
-    site.run()
-
-    assert (site.engine.batches, len(site.results())) == ([4, 4], 8)
 
 
 def test_the_trace_and_the_event_time_go_on(site: Site) -> None:

@@ -5,7 +5,7 @@ import threading
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.lanes import TURNS, Gate, LaneQueue, Turns
+from consumers.lanes import TURNS, LaneQueue, Turns
 from schemas.words import Lane
 
 BOTH = {Lane.STAT, Lane.ROUTINE}
@@ -66,55 +66,3 @@ def test_a_closed_queue_lets_its_takers_go() -> None:
     taker.join(5)
 
     assert taken == [None]
-
-
-def test_the_gate_lets_stat_in_before_routine_that_waited_longer() -> None:
-    """When the engine comes free, STAT is next."""
-    gate = Gate()
-    order: list[Lane] = []
-    entered, leave = threading.Event(), threading.Event()
-
-    def hold_the_door() -> None:
-        with gate.passing(Lane.ROUTINE):
-            entered.set()
-            leave.wait(5)
-
-    def pass_through(lane: Lane) -> None:
-        with gate.passing(lane):
-            order.append(lane)
-
-    threads = [threading.Thread(target=hold_the_door)]
-    threads[0].start()
-    entered.wait(5)
-    for lane in (Lane.ROUTINE, Lane.STAT):
-        threads.append(threading.Thread(target=pass_through, args=(lane,)))
-        threads[-1].start()
-        while gate.waiting(lane) == 0:
-            threading.Event().wait(0.001)
-    leave.set()
-    for thread in threads:
-        thread.join(5)
-
-    assert order == [Lane.STAT, Lane.ROUTINE]
-
-
-def test_one_at_a_time_passes_the_gate() -> None:
-    """The engine is never called by two threads."""
-    gate = Gate()
-    inside, most = 0, 0
-
-    def pass_often(lane: Lane) -> None:
-        nonlocal inside, most
-        for _ in range(200):
-            with gate.passing(lane):
-                inside += 1
-                most = max(most, inside)
-                inside -= 1
-
-    threads = [threading.Thread(target=pass_often, args=(lane,)) for lane in (*Lane, *Lane)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(10)
-
-    assert most == 1

@@ -1,0 +1,95 @@
+"""Which model answers an image, and what a loaded model is."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from consumers.engines.choice import open_engine
+from consumers.engines.decision import Operating
+from consumers.engines.engine import Engine
+from consumers.headers import Address
+from consumers.imaging.inputs import InputSpec
+from consumers.manifest import Manifest
+from consumers.outcome import Answering
+from consumers.packages import digest, load_package
+from schemas.instance_received import InstanceReceived
+from schemas.model_package import MANIFEST
+from schemas.words import Role
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LoadedModel:
+    """One verified package in an engine that passed its self-test. Two of them never share a batch."""
+
+    manifest: Manifest
+    engine: Engine
+    digest: str  # SHA-256 of manifest.json in hex, which holds the hash of every other file
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return self.manifest.name
+
+    @property
+    def version(self) -> str:
+        """The model's version."""
+        return self.manifest.version
+
+    @property
+    def operating(self) -> Operating:
+        """How its logits are read."""
+        return self.manifest.operating
+
+    @property
+    def spec(self) -> InputSpec:
+        """What it reads."""
+        return self.manifest.input
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assignment:
+    """Who answers an image, in which role, by which deployment (0: before any was recorded)."""
+
+    model: LoadedModel
+    role: Role = Role.CHAMPION
+    deployment_revision: int = 0
+
+    @property
+    def answering(self) -> Answering:
+        """What a result says of it."""
+        return Answering(
+            model=self.model.name,
+            version=self.model.version,
+            operating=self.model.operating,
+            deployment_revision=self.deployment_revision,
+            role=self.role,
+        )
+
+
+class Assignments(Protocol):
+    """Who answers which image: a pure function of deployments, study and receipt."""
+
+    def of(self, event: InstanceReceived, asked: Address) -> Sequence[Assignment]:
+        """Give at least one: first the one whose result is delivered, then who answers beside it."""
+
+
+@dataclass(frozen=True, slots=True)
+class OneModel:
+    """The same model for every image: what the settings name."""
+
+    assignment: Assignment
+
+    def of(self, event: InstanceReceived, asked: Address) -> Sequence[Assignment]:  # noqa: ARG002 - whatever is asked
+        """Give that one."""
+        return (self.assignment,)
+
+
+def load_model(folder: Path, engine: str | None) -> LoadedModel:
+    """Verify a package, load it and test it; raises ModelRefused, or SettingInvalid for an engine that is absent."""
+    package = load_package(folder)
+    return LoadedModel(
+        manifest=package.manifest,
+        engine=open_engine(package, engine),
+        digest=digest((folder / MANIFEST).read_bytes()),
+    )
