@@ -5,7 +5,6 @@ the log: several at a time when several are ready, never waiting for more. STAT 
 that are away are waited for; the image stays in the spool.
 """
 
-import queue
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -18,27 +17,26 @@ from dicom_listener.crash_points import Step
 from dicom_listener.header import Header, header_of_file
 from dicom_listener.identify import arrival_of, event_of
 from dicom_listener.keeper import keep
+from dicom_listener.patience import until_done
+from dicom_listener.waiting_line import POLL_SECONDS, WaitingLine
 from dicom_listener.work import Ticket, Ways, Work
 from dicom_listener.yielding import TRICKLE
 from radstream.logs import get_log
+from radstream.registration import Registered
 from radstream.service import Stop
 from radstream.spool import received_at
 from radstream.spool_entry import Entry
-from schemas.errors import Fenced, RadStreamError, SchemaMissing, Unavailable
+from schemas.errors import Fenced, RadStreamError
 from schemas.identity import Pseudonyms, object_key
 
 STORING_THREADS = 4
 LARGEST_TRANSACTION = 64  # images that are registered together, events that are published together (count)
 QUEUE_LIMIT = 4096  # entries in memory; the rest stays on the disk until there is room
 _REFILL = 512  # entries that are taken from the disk at a time: what a fresh image may have to wait behind
-_FIRST_RETRY_SECONDS, _LONGEST_RETRY_SECONDS = 0.1, 2.0
 _ASIDE_SECONDS = 60.0
 _HELD_SECONDS = 0.05
-_POLL_SECONDS = 0.1
 _YIELD_SECONDS = 0.02  # between two looks at whether routine images may pass
 _YOUNG = timedelta(seconds=10)
-
-_WAITED_FOR = (Unavailable, SchemaMissing)
 
 
 class Forwarder:
@@ -48,14 +46,14 @@ class Forwarder:
         self._ways = ways
         self._checkpoint_seconds = checkpoint_seconds
         self._keys: Mapping[str, Pseudonyms] = {keys.key_id: keys for keys in ways.pseudonyms}
-        self._to_register: queue.PriorityQueue[tuple[int, int, Work]] = queue.PriorityQueue()
-        self._to_store: queue.PriorityQueue[tuple[int, int, Work]] = queue.PriorityQueue()
-        self._to_publish: queue.PriorityQueue[tuple[int, int, Work]] = queue.PriorityQueue()
+        self._to_register = WaitingLine()
+        self._to_store = WaitingLine()
+        self._to_publish = WaitingLine()
         self._guard = threading.Lock()
-        self._sequence = 0
         self._known: set[str] = set()
         self._aside: dict[str, float] = {}
-        self._held: list[tuple[float, Work]] = []  # of the publishing thread alone
+        self._held: list[tuple[float, Work]] = []  # of the publishing thread alone, as the next
+        self._unnoted: list[Work] = []  # in the log; the journal doesn't know yet
         self._threads: list[threading.Thread] = []
         self._stop = Stop()
         self.failed: Fenced | None = None
@@ -95,13 +93,7 @@ class Forwarder:
             if work.entry.name in self._known:
                 return
             self._known.add(work.entry.name)
-        self._put(self._to_register, work)
-
-    def _put(self, where: "queue.PriorityQueue[tuple[int, int, Work]]", work: Work) -> None:
-        with self._guard:
-            self._sequence += 1
-            sequence = self._sequence
-        where.put((work.urgency, sequence, work))
+        self._to_register.put(work)
 
     def oldest(self) -> datetime | None:
         """Receipt of the image that waits longest of those in hand: older ones are taken from the disk first."""
@@ -122,27 +114,29 @@ class Forwarder:
 
     def _register_loop(self) -> None:
         while not self._stop.requested:
-            batch = self._batch(self._to_register, self._allowed())
+            batch = self._to_register.batch(self._allowed())
             if not batch:
                 continue
             self._ways.yielding.taken()
             try:
                 batch = [work for work in batch if self._is_whole(work)]
-                self._until_done(partial(self._register, batch))
+                for work in batch:
+                    self._to_store.put(work)
+                until_done(partial(self._register, batch), self._stop)
             except Exception as error:  # noqa: BLE001 - the room's one loop: the images stay in the spool
                 self._one_by_one(self._register, batch, error)
 
     def _allowed(self) -> int:
         """Wait until images may be taken; say how many. Routine ones yield to what arrives, STAT never does."""
-        yielding, waiting = self._ways.yielding, self._to_register.queue
-        while not self._stop.requested and not (waiting and waiting[0][0] == 0):
+        yielding, waiting = self._ways.yielding, self._to_register
+        while not self._stop.requested and not waiting.has_stat:
             if not yielding.must_wait(len(self._known) - len(waiting)):
                 return TRICKLE if yielding.is_pressed() else LARGEST_TRANSACTION
             self._stop.wait(_YIELD_SECONDS)
         return LARGEST_TRANSACTION if not yielding.is_pressed() else 1
 
     def _register(self, batch: Sequence[Work]) -> None:
-        """Bring images into the journal; pass on what has to be stored, end what is in the log already."""
+        """Bring images into the journal while they are being stored."""
         ways = self._ways
         ways.crash_points.reach(Step.BEFORE_JOURNAL)
         for work in batch:
@@ -154,10 +148,7 @@ class Forwarder:
         ways.crash_points.reach(Step.AFTER_JOURNAL)
         for work, row in zip(batch, rows, strict=True):
             work.row, work.ticket.event_id = row, row.event_id
-            if row.is_published and row.state != "purged":
-                self._repeated(work)
-            else:
-                self._put(self._to_store, work)
+            self._pass_on(work)
 
     def _is_whole(self, work: Work) -> bool:
         if not work.entry.note.doubted or work.entry.is_whole():
@@ -167,41 +158,40 @@ class Forwarder:
 
     def _store_loop(self) -> None:
         while not self._stop.requested:
-            for work in self._batch(self._to_store, 1):
+            for work in self._to_store.batch(1):
                 try:
-                    self._until_done(partial(self._store, work))
+                    until_done(partial(self._store, work), self._stop)
                 except Exception as error:  # noqa: BLE001 - as above
                     self._set_aside(work, error)
 
-    def _until_done(self, step: Callable[[], None]) -> None:
-        """Run a step again and again while a server is away."""
-        pause = _FIRST_RETRY_SECONDS
-        while not self._stop.requested:
-            try:
-                step()
-            except _WAITED_FOR as error:
-                instruments.RETRIES.labels(error.cause).inc()
-                self._stop.wait(pause)
-                pause = min(2 * pause, _LONGEST_RETRY_SECONDS)
-            else:
-                return
-
     def _store(self, work: Work) -> None:
-        """Bring one image into the object store and pass it on; a purged one's repeat ends here."""
-        ways, note, row = self._ways, work.entry.note, work.row
-        assert row is not None and work.header is not None  # noqa: S101, PT018 - for the type checker: it is registered
+        """Bring one image into the object store: its key is its hash, so this needs nothing of the journal."""
+        ways, note = self._ways, work.entry.note
         ways.crash_points.reach(Step.BEFORE_PUT)
-        with work.entry.open() as body:
-            ways.objects.put(object_key(note.sha256), body, note.size_bytes)
+        if not work.is_repeat:
+            with work.entry.open() as body:
+                ways.objects.put(object_key(note.sha256), body, note.size_bytes)
         ways.crash_points.reach(Step.AFTER_PUT)
-        if row.is_published:
-            ways.journal.stored_again(row.event_id)
-            self._repeated(work)
-            return
-        work.event = event_of(row, note, work.header, self._keys[row.key_id], ways.bucket)
-        self._put(self._to_publish, work)
+        work.stored = True
+        self._pass_on(work)
 
-    def _repeated(self, work: Work) -> None:
+    def _pass_on(self, work: Work) -> None:
+        """Let an image go on once it is both registered and stored: into the log, or, a repeat, out of the spool."""
+        with self._guard:
+            if work.row is None or not work.stored or work.passed_on:
+                return
+            work.passed_on = True
+        if work.row.is_published:
+            until_done(partial(self._repeated, work, work.row), self._stop)
+            return
+        assert work.header is not None  # noqa: S101 - for the type checker: it was registered with it
+        keys = self._keys[work.row.key_id]
+        work.event = event_of(work.row, work.entry.note, work.header, keys, self._ways.bucket)
+        self._to_publish.put(work)
+
+    def _repeated(self, work: Work, row: Registered) -> None:
+        if not work.is_repeat:  # purged: its object is there again
+            self._ways.journal.stored_again(row.event_id)
         instruments.REPEATS.inc()
         self._done(work)
 
@@ -210,49 +200,52 @@ class Forwarder:
             self._ways.publisher.prepare()
         while not self._stop.requested:
             self._ask_again()
-            batch = self._batch(self._to_publish, LARGEST_TRANSACTION)
-            if not batch:
-                continue
+            batch = self._to_publish.batch(LARGEST_TRANSACTION, 0 if self._unnoted else POLL_SECONDS)
             try:
-                self._until_done(partial(self._publish, batch))
+                until_done(partial(self._publish, batch) if batch else self._note, self._stop)
             except Fenced as error:
                 self.failed = error
                 return
             except Exception as error:  # noqa: BLE001 - as above
                 self._one_by_one(self._publish, batch, error)
+        with suppress(RadStreamError):  # then the next start finds them in the log
+            self._note()
 
     def _ask_again(self) -> None:
         """Put back what another listener had in hand, when its time has come."""
         held, self._held = self._held, []
         for due, work in held:
             if time.monotonic() >= due:
-                self._put(self._to_publish, work)
+                self._to_publish.put(work)
             else:
                 self._held.append((due, work))
 
-    @staticmethod
-    def _batch(where: "queue.PriorityQueue[tuple[int, int, Work]]", most: int) -> list[Work]:
-        """Take all that is ready, up to the limit; wait a moment where nothing is."""
-        batch: list[Work] = []
-        with suppress(queue.Empty):
-            batch.append(where.get(timeout=_POLL_SECONDS)[2])
-            while len(batch) < most:
-                batch.append(where.get_nowait()[2])
-        return batch
-
     def _publish(self, batch: Sequence[Work]) -> None:
+        """Write a batch into the log and let its answers go; the journal learns of it with the next, or in `_note`."""
         events = {work.event.event_id: work.event for work in batch if work.event}
         answered = {
             work.event.event_id: work.ticket.answered_at for work in batch if work.event and work.ticket.answered_at
         }
         written = self._ways.publisher.publish(events, answered)
+        self._noted()
         for key in written.new:
             instruments.PUBLISHED.labels(events[key].lane).inc()
         for work in batch:
             if work.event and work.event.event_id in written.in_log:
-                self._done(work)
+                self._unnoted.append(work)
+                work.ticket.published.set()
             else:
                 self._held.append((time.monotonic() + _HELD_SECONDS, work))
+        self._ways.crash_points.reach(Step.BEFORE_NOTE)
+
+    def _note(self) -> None:
+        self._ways.publisher.note()
+        self._noted()
+
+    def _noted(self) -> None:
+        """End what the journal knows to be in the log."""
+        while self._unnoted:
+            self._done(self._unnoted.pop())
 
     def _one_by_one(self, step: Callable[[Sequence[Work]], None], batch: Sequence[Work], error: Exception) -> None:
         """Take each alone after a batch failed in a way that nobody foresaw, so that one can't hold up the rest."""

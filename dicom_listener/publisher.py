@@ -8,15 +8,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
 
-from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
+from confluent_kafka import KafkaError, Message, Producer
 
 from dicom_listener.crash_points import CrashPoints, Step
+from dicom_listener.log_reader import LogReader
 from dicom_listener.partitioner import partition_of
 from radstream.journal_writer import Doubt, Journal, Place
-from radstream.kafka import CALL_SECONDS, TRANSACTION_TIMEOUT_MS, producer, reader, translated
+from radstream.kafka import CALL_SECONDS, TRANSACTION_TIMEOUT_MS, producer, translated
 from radstream.settings import Settings
 from schemas.codec import Codec
-from schemas.errors import BadMessage, Fenced, KafkaDown, TransactionAborted
+from schemas.errors import Fenced, KafkaDown, PostgresDown, TransactionAborted
 from schemas.instance_received import InstanceReceived
 from schemas.topics import RECEIVED_ROUTINE, RECEIVED_STAT
 from schemas.words import Lane
@@ -26,19 +27,25 @@ TOPIC_OF: Mapping[Lane, str] = {Lane.STAT: RECEIVED_STAT, Lane.ROUTINE: RECEIVED
 #: After this, a transaction that somebody else began is over: three times its time-out.
 FOREIGN_DOUBT_SECONDS = 3 * TRANSACTION_TIMEOUT_MS / 1000
 _TRANSACTION_SECONDS = TRANSACTION_TIMEOUT_MS / 1000
-_READ_BACK_SECONDS = 2 * _TRANSACTION_SECONDS
-_POLL_SECONDS = 0.5
-
-_PARTITION_END = KafkaError._PARTITION_EOF  # noqa: SLF001 - librdkafka's own codes are named with an underscore
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
     """What became of a batch."""
 
-    in_log: frozenset[UUID]  # certain, and the journal knows
+    in_log: frozenset[UUID]  # certain
     new: frozenset[UUID]  # of these, written now
     held: frozenset[UUID]  # another listener has them in hand: ask again later
+
+
+@dataclass(frozen=True, slots=True)
+class _Settled:
+    """What was found out about events that somebody had in hand before."""
+
+    in_log: frozenset[UUID] = frozenset()  # certain, or to be written now
+    new: frozenset[UUID] = frozenset()  # of these, to be written now
+    found: frozenset[UUID] = frozenset()  # of these, those in the log that the journal does not know of
+    held: frozenset[UUID] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,49 +67,72 @@ class Publisher:
         self._crash_points = crash_points
         self._transactional_id = _transactional_id(settings.listener_slot)
         self._producer: Producer | None = None
-        self._reader: Consumer | None = None
-        self._partitions: dict[str, int] = {}
+        self._log = LogReader(settings, codec)
         #: For each topic and partition an offset at which its log ended at some time.
         self._ends: dict[tuple[str, int], int] = {}
         #: Slots whose images we adopted, and when we had fenced them.
         self._fenced: dict[str, float] = {}
+        #: What is in the log and not noted yet: when Success was decided.
+        self._unnoted: dict[UUID, datetime] = {}
+        self._holds = False  # locks of the journal
 
     def publish(self, events: Mapping[UUID, InstanceReceived], answered: Mapping[UUID, datetime]) -> Written:
-        """Bring events into the log, each once, and say so in the journal.
+        """Bring events into the log, each once. `note` must follow, or the next `publish`, which notes these first.
 
-        1. take the advisory lock of each event: only one listener publishes it
-        2. leave out what is in the log: by the journal, or in doubt by the log itself
-        3. note in the journal where the rest will stand
-        4. one Kafka transaction
-        5. note in the journal that they are there; give the locks back
+        1. lock the events and note in the journal where they will stand: only one listener publishes an event
+        2. leave out what others hold, and what is in the log: by the journal, or in doubt by the log itself
+        3. one Kafka transaction: from here on they are in the log, and their senders may be answered
 
         `answered`: when an image was answered from the spool already. Raises KafkaDown, PostgresDown, RegistryDown,
         Fenced; then nothing is known to be written, and a repeat settles it.
         """
         self._crash_points.reach(Step.BEFORE_PUBLISH)
-        locked, certain, doubts = self._journal.claim(list(events))
+        places = {key: self._place(event) for key, event in events.items()}
+        self._holds = True
         try:
-            foreign = {doubt.event_id for doubt in doubts if not self._may_settle(doubt)}
-            found = self._read_back([doubt for doubt in doubts if doubt.event_id not in foreign])
-            absent = {key: events[key] for key in locked - certain - found - foreign}
-            if absent:
-                places = {key: self._place(event) for key, event in absent.items()}
-                records = [self._record(absent[key], places[key]) for key in absent]
-                self._journal.publishing(places)
-                self._transact(records)
-            known = (locked - foreign) - certain
-            if known:
-                now = datetime.now(UTC)
-                self._journal.acknowledged({key: answered.get(key, now) for key in known})
-        finally:
-            self._journal.unlock()
-        return Written(frozenset(locked - foreign), frozenset(absent), frozenset(events.keys() - locked | foreign))
+            taken = self._journal.take(places, self._unnoted)
+            self._unnoted = {}
+            settled = self._settle({key: place for key, place in places.items() if key not in taken})
+            new = taken | settled.new
+            if new:
+                self._transact([self._record(events[key], places[key]) for key in new])
+        except BaseException:
+            self._holds = bool(self._unnoted)
+            with suppress(PostgresDown):  # then the connection is gone, and its locks with it
+                self._journal.unlock()
+            raise
+        now = datetime.now(UTC)
+        self._unnoted = {key: answered.get(key, now) for key in new | settled.found}
+        return Written(taken | settled.in_log, new, settled.held)
+
+    def note(self) -> None:
+        """Note in the journal what was published, and give the locks back. Raises PostgresDown."""
+        if self._holds:
+            self._journal.acknowledged(self._unnoted)
+            self._unnoted, self._holds = {}, False
+
+    def _settle(self, places: Mapping[UUID, Place]) -> "_Settled":
+        """Find out about events that somebody had in hand before: here, in a former process, in another one."""
+        if not places:
+            return _Settled()
+        locked, certain, doubts = self._journal.claim(list(places))
+        foreign = {doubt.event_id for doubt in doubts if not self._may_settle(doubt)}
+        found = self._read_back([doubt for doubt in doubts if doubt.event_id not in foreign])
+        absent = locked - certain - found - foreign
+        if absent:
+            self._journal.publishing({key: places[key] for key in absent})
+        return _Settled(
+            in_log=frozenset(locked - foreign),
+            new=frozenset(absent),
+            found=frozenset(found),
+            held=frozenset(places.keys() - locked | foreign),
+        )
 
     def prepare(self) -> None:
         """Do before the first image what it would have to wait for. Raises KafkaDown, RegistryDown, Fenced."""
         self._ready_producer()
         for topic in TOPIC_OF.values():
-            for partition in range(self._partitions_of(topic)):
+            for partition in range(self._log.partitions_of(topic)):
                 self._end(topic, partition)
 
     def fence(self, slot: str) -> None:
@@ -117,9 +147,8 @@ class Publisher:
 
     def close(self) -> None:
         """Let the clients go."""
-        if self._reader is not None:
-            self._reader.close()
-        self._producer = self._reader = None
+        self._log.close()
+        self._producer = None
 
     def _may_settle(self, doubt: Doubt) -> bool:
         if doubt.slot == self._settings.listener_slot or doubt.age_seconds > FOREIGN_DOUBT_SECONDS:
@@ -197,35 +226,18 @@ class Publisher:
 
     def _place(self, event: InstanceReceived) -> Place:
         topic = TOPIC_OF[event.lane]
-        partition = partition_of(event.study_pseudonym.encode(), self._partitions_of(topic))
+        partition = partition_of(event.study_pseudonym.encode(), self._log.partitions_of(topic))
         return Place(topic=topic, partition=partition, end_offset=self._end(topic, partition))
 
     def _end(self, topic: str, partition: int) -> int:
         if (topic, partition) not in self._ends:
-            with translated(topic):
-                low_high = self._log().get_watermark_offsets(TopicPartition(topic, partition), timeout=CALL_SECONDS)
-            self._ends[topic, partition] = low_high[1]
+            self._ends[topic, partition] = self._log.end(topic, partition)
         return self._ends[topic, partition]
-
-    def _partitions_of(self, topic: str) -> int:
-        if topic not in self._partitions:
-            with translated(topic):
-                found = self._log().list_topics(topic, timeout=CALL_SECONDS).topics[topic].partitions
-            if not found:
-                raise KafkaDown(f"{topic} is not there: `radstream up` makes it")
-            self._partitions[topic] = len(found)
-        return self._partitions[topic]
-
-    def _log(self) -> Consumer:
-        if self._reader is None:
-            self._reader = reader(self._settings)
-        return self._reader
 
     def _read_back(self, doubts: Sequence[Doubt]) -> set[UUID]:
         """Say which events in doubt are in the log: read from where it ended before, to where it ends for certain.
 
-        The producer is made first: its `init_transactions` ends what our former self had begun. What other listeners
-        have open holds back the last stable offset, so we read until it has passed the end of this moment.
+        The producer is made first: its `init_transactions` ends what our former self had begun.
         """
         if not doubts:
             return set()
@@ -236,41 +248,7 @@ class Publisher:
             place = (doubt.place.topic, doubt.place.partition)
             starts[place] = min(starts.get(place, doubt.place.end_offset), doubt.place.end_offset)
         wanted = {doubt.event_id for doubt in doubts}
-        return {found for place, start in starts.items() for found in self._events_from(place, start)} & wanted
-
-    def _events_from(self, place: tuple[str, int], start: int) -> set[UUID]:
-        topic, partition = place
-        log = self._log()
-        with translated(topic):
-            low, _ = log.get_watermark_offsets(TopicPartition(topic, partition), timeout=CALL_SECONDS)
-            end = self._end_of_everything(topic, partition)
-            log.assign([TopicPartition(topic, partition, min(max(start, low), end))])
-        found: set[UUID] = set()
-        deadline = time.monotonic() + _READ_BACK_SECONDS
-        try:
-            while time.monotonic() < deadline:
-                message = log.poll(_POLL_SECONDS)
-                if message is None:
-                    continue
-                error = message.error()
-                if error is None:
-                    with suppress(BadMessage):  # not of our writing, so not the one in doubt
-                        found.add(self._codec.decode(message.value()).event_id)
-                elif error.code() != _PARTITION_END:
-                    raise KafkaDown(f"{error.name()} while reading {topic} back")
-                if error is not None and (message.offset() or 0) >= end:
-                    return found
-        finally:
-            log.unassign()
-        raise KafkaDown(f"{topic}/{partition} could not be read back to offset {end} in {_READ_BACK_SECONDS:.0f} s")
-
-    def _end_of_everything(self, topic: str, partition: int) -> int:
-        """Give where the log ends now, open transactions included."""
-        client = reader(self._settings, isolation_level="read_uncommitted")
-        try:
-            return int(client.get_watermark_offsets(TopicPartition(topic, partition), timeout=CALL_SECONDS)[1])
-        finally:
-            client.close()
+        return {found for place, start in starts.items() for found in self._log.events_from(*place, start)} & wanted
 
 
 def _transactional_id(slot: str) -> str:

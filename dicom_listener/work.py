@@ -29,7 +29,7 @@ class Ticket:
     event_id: UUID | None = None
 
     def wait(self, seconds: float) -> bool:
-        """Wait until the event is in the log and the journal knows; say whether it is."""
+        """Wait until the event is in the log; say whether it is."""
         return self.published.wait(seconds)
 
 
@@ -42,6 +42,13 @@ class Work:
     header: Header | None = None
     row: Registered | None = None
     event: InstanceReceived | None = None
+    stored: bool = False
+    passed_on: bool = False  # registered and stored: the log is next
+
+    @property
+    def is_repeat(self) -> bool:
+        """Whether the image is known to be in the log, and its object in the store."""
+        return self.row is not None and self.row.is_published and self.row.state != "purged"
 
     @property
     def urgency(self) -> int:

@@ -6,8 +6,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-import psycopg2.extras
-
 from radstream.journal import PUBLISHED_STATES, Connect
 from radstream.postgres import Transactions
 from radstream.registration import Arrival, Registered, Registration
@@ -59,6 +57,18 @@ class Journal:
                 (event,),
             )
 
+    def take(self, places: Mapping[UUID, Place], noted: Mapping[UUID, datetime]) -> frozenset[UUID]:
+        """Note a batch that is in the log (as `acknowledged`) and take the next, in one round trip and one commit.
+
+        Takes the advisory lock of each event that nobody had in hand before, and notes where it is about to be
+        written; gives those. An event that another listener takes in the same moment is seen: an UPDATE that waited
+        for a row, or finds it changed, judges its newest state.
+        """
+        with self._transactions.statements() as cursor:
+            rows = b", ".join(cursor.mogrify(_PLACE, row) for row in self._rows(places))
+            cursor.execute(_acknowledging(cursor, noted) + _TAKE % rows)
+            return frozenset(event for (event,) in cursor.fetchall())
+
     def claim(self, events: Sequence[UUID]) -> tuple[set[UUID], set[UUID], list[Doubt]]:
         """Take the advisory lock of each event that nobody else holds, until `unlock`.
 
@@ -102,31 +112,43 @@ class Journal:
     def publishing(self, places: Mapping[UUID, Place]) -> None:
         """Note that each event's object is stored and where it is about to be written, durably, before it is sent."""
         with self._transactions.statements() as cursor:
-            psycopg2.extras.execute_values(
-                cursor,
-                "UPDATE journal SET state = 'publishing', stored_at = coalesce(stored_at, now()), "
-                "publishing_at = now(), slot = new.slot, topic = new.topic, "
-                "kafka_partition = new.kafka_partition, end_offset = new.end_offset "
-                "FROM (VALUES %s) AS new (event_id, slot, topic, kafka_partition, end_offset) "
-                "WHERE journal.event_id = new.event_id",
-                [
-                    (event, self._slot, place.topic, place.partition, place.end_offset)
-                    for event, place in places.items()
-                ],
-                template="(%s::uuid, %s, %s, %s, %s::bigint)",
-            )
+            rows = b", ".join(cursor.mogrify(_PLACE, row) for row in self._rows(places))
+            cursor.execute(_PUBLISHING % rows + b" WHERE journal.event_id = new.event_id")
 
     def acknowledged(self, events: Mapping[UUID, datetime]) -> None:
-        """Note that each event is in the log, and when Success was decided for its image, at the latest now.
+        """Note that each event is in the log, and when Success was decided for its image; give every lock back.
 
-        The answer follows the note, so a sender that is cut off in between may not have seen it: it sends again.
+        The answer does not wait for the note: who is killed before it finds the image in the spool, and the event in
+        the log.
         """
         with self._transactions.statements() as cursor:
-            psycopg2.extras.execute_values(
-                cursor,
-                "UPDATE journal SET state = 'acknowledged', published_at = coalesce(published_at, now()), "
-                "acknowledged_at = coalesce(acknowledged_at, new.at) "
-                "FROM (VALUES %s) AS new (event_id, at) WHERE journal.event_id = new.event_id",
-                list(events.items()),
-                template="(%s::uuid, %s::timestamptz)",
-            )
+            cursor.execute(_acknowledging(cursor, events))
+
+    def _rows(self, places: Mapping[UUID, Place]) -> list[tuple[UUID, str, str, int, int]]:
+        return [(event, self._slot, place.topic, place.partition, place.end_offset) for event, place in places.items()]
+
+
+_PLACE = "(%s::uuid, %s, %s, %s, %s::bigint)"
+
+_PUBLISHING = (
+    b"UPDATE journal SET state = 'publishing', stored_at = coalesce(stored_at, now()), publishing_at = now(), "
+    b"slot = new.slot, topic = new.topic, kafka_partition = new.kafka_partition, end_offset = new.end_offset "
+    b"FROM (VALUES %s) AS new (event_id, slot, topic, kafka_partition, end_offset)"
+)
+
+_TAKE = (
+    _PUBLISHING + b" WHERE journal.event_id = new.event_id AND journal.state IN ('received', 'stored') "
+    b"AND pg_try_advisory_lock(hashtextextended(new.event_id::text, 1)) RETURNING journal.event_id"
+)
+
+
+def _acknowledging(cursor: "cursor", events: Mapping[UUID, datetime]) -> bytes:
+    """Write the statements that note events as acknowledged and give this connection's locks back."""
+    noting = b""
+    if events:
+        noting = (
+            b"UPDATE journal SET state = 'acknowledged', published_at = coalesce(published_at, now()), "
+            b"acknowledged_at = coalesce(acknowledged_at, new.at) FROM (VALUES %s) AS new (event_id, at) "
+            b"WHERE journal.event_id = new.event_id; "
+        ) % b", ".join(cursor.mogrify("(%s::uuid, %s::timestamptz)", row) for row in events.items())
+    return noting + b"SELECT pg_advisory_unlock_all(); "

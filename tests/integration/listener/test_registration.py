@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 
 from radstream.journal import pseudonyms_of
-from radstream.journal_writer import Journal
+from radstream.journal_writer import Journal, Place
 from radstream.postgres import connect
 from radstream.registration import Arrival
 from radstream.settings import Settings
@@ -71,3 +71,17 @@ def test_the_next_batch_goes_on_where_the_last_one_ended(journal: Journal) -> No
     assert rows[0] == before[0]
     assert (rows[1].revision, rows[1].supersedes, rows[1].identity_changed) == (2, before[0].event_id, False)
     assert [row.lane for row in rows] == [Lane.ROUTINE, Lane.STAT, Lane.STAT]
+
+
+def test_an_event_is_taken_once_and_noted_with_the_next_batch(journal: Journal, stack: Settings) -> None:
+    """Of two listeners one takes an event; its end is noted in the round trip that takes the next."""
+    first, second = journal.register([_arrival(_uid(), _uid()), _arrival(_uid(), _uid())])
+    other = Journal(partial(connect, stack), Vault(stack.require_vault_key()), pseudonyms_of(stack), "test-other")
+    place = Place(topic="t", partition=0, end_offset=7)
+
+    assert journal.take({first.event_id: place}, {}) == {first.event_id}
+    assert other.take({first.event_id: place}, {}) == set()
+    assert other.claim([first.event_id])[0] == set()
+    assert journal.take({second.event_id: place}, {first.event_id: datetime.now(UTC)}) == {second.event_id}
+    assert other.take({first.event_id: place}, {}) == set()
+    assert other.claim([first.event_id, second.event_id])[:2] == ({first.event_id}, {first.event_id})
