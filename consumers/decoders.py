@@ -26,7 +26,7 @@ from radstream.objects import Objects
 from radstream.settings import process_environment
 from schemas.errors import NotEvaluable, RadStreamError
 from schemas.instance_received import InstanceReceived
-from schemas.words import Reason
+from schemas.words import Lane, Reason
 
 BUSY = Gauge("radstream_decoders_busy", "Images that are in a stage at this moment", ["stage"])
 
@@ -132,6 +132,10 @@ class Decoders:
         future: Future[Fetched] = Future()
         self._queue.put(event.lane, _Job(event, specs, future))
         return future
+
+    def waiting(self, lane: Lane) -> int:
+        """Say how many images of a lane wait for a decoder."""
+        return self._queue.waiting(lane)
 
     def close(self) -> None:
         """Let the threads end after the image that they hold, and their processes with them."""

@@ -49,10 +49,12 @@ class Forward:
         threads: int = 1,
         monotonic: Callable[[], float] = time.monotonic,
         beat: Callable[[str], None] = lambda _name: None,
+        counted: Callable[[str, int], None] = lambda _model, _images: None,
     ) -> None:
         self._batches: Batches[LoadedModel, _Waiting] = Batches(limits, lambda model: model.engine.batch_images)
         self._monotonic = monotonic
         self._beat = beat
+        self._counted = counted
         self._changed = threading.Condition()
         self._closed = False
         self._threads = [
@@ -122,5 +124,6 @@ class Forward:
                 batch[0].future.set_exception(error)
             return
         forward_ms = 1000 * (self._monotonic() - begun)
+        self._counted(model.name, len(batch))
         for index, one in enumerate(batch):
             one.future.set_result(Answer(found.row(index), 1000 * (begun - one.since), forward_ms, len(batch)))

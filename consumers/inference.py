@@ -164,12 +164,15 @@ class InferenceGroup:
             reason=result.reason,
             latency_ms=round(_milliseconds(result.completed_at - result.received_at), 1),
         )
-        return Outgoing(
+        begun = self.clock.monotonic()
+        made = Outgoing(
             topic=COMPLETED,
             key=result.study_pseudonym.encode(),
             value=self.codec.encode(COMPLETED, result),
             headers=onward(message.headers, result.received_at),
         )
+        self.instruments.stage("encode", self.lane, self.clock.monotonic() - begun)
+        return made
 
 
 def _milliseconds(span: timedelta) -> float:

@@ -57,6 +57,10 @@ class LaneQueue(Generic[T]):
                 self._changed.wait()
             return None
 
+    def waiting(self, lane: Lane) -> int:
+        """Say how many items of a lane wait."""
+        return len(self._waiting[lane])
+
     def close(self) -> None:
         """Let every `take` return None."""
         with self._changed:

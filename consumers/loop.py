@@ -70,6 +70,7 @@ class Loop(Generic[T]):
         4. else wait for work
         """
         self._around.pulse.beat(self._group)
+        self._around.instruments.breaker(self._group, is_open=self._breaker.is_open)
         if self._breaker.is_open:
             self._wait_for_resume()
             return

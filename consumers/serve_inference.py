@@ -10,6 +10,7 @@ from consumers.forward import Forward
 from consumers.handler import LoopLimits, Surroundings
 from consumers.inference import InferenceGroup
 from consumers.instruments import Instruments
+from consumers.lag_meter import lag_metered
 from consumers.loop import Loop
 from consumers.models import Assignment, OneModel, load_model
 from consumers.publish import InTransaction
@@ -46,8 +47,8 @@ def serve(settings: Settings, health: Health, stop: Stop) -> None:
     """
     vault = Vault(settings.require_vault_key())
     decoders = Decoders(s3_objects(settings), settings.decode_workers, settings.decode_timeout_seconds)
-    pulse = Pulse()
-    forward = Forward(BatchLimits(settings.batch_images), beat=pulse.beat)
+    pulse, instruments = Pulse(), Instruments()
+    forward = Forward(BatchLimits(settings.batch_images), beat=pulse.beat, counted=instruments.batch)
     try:
         model = load_model(settings.model_dir, settings.engine)
         frugal_memory()
@@ -58,7 +59,7 @@ def serve(settings: Settings, health: Health, stop: Stop) -> None:
         around = Surroundings(
             broker=KafkaBroker(settings),
             breakers=PostgresBreakers(settings),
-            instruments=Instruments(),
+            instruments=instruments,
             health=health,
             pulse=pulse,
             limits=LoopLimits(
@@ -86,8 +87,12 @@ def serve(settings: Settings, health: Health, stop: Stop) -> None:
             if writer is not None:
                 Loop(group, [TOPIC_OF[lane]], handler, InTransaction(writer), around).run(stop)
 
+        for lane in Lane:
+            instruments.queue("decode", partial(decoders.waiting, lane), lane)
+        instruments.queue("forward", lambda: forward.waiting)
         health.ready()
-        together([partial(lane_loop, lane) for lane in Lane], stop, pulse)
+        with lag_metered(settings, [group_name(model.name, lane) for lane in Lane]):
+            together([partial(lane_loop, lane) for lane in Lane], stop, pulse)
     finally:
         forward.close()
         decoders.close()

@@ -6,6 +6,7 @@ from consumers.breaker import PostgresBreakers
 from consumers.dead_letters import DeadLetters
 from consumers.handler import LoopLimits, Surroundings
 from consumers.instruments import Instruments
+from consumers.lag_meter import lag_metered
 from consumers.loop import Loop
 from consumers.publish import AtLeastOnce
 from consumers.result_table import ResultTable
@@ -44,6 +45,7 @@ def serve(settings: Settings, health: Health, stop: Stop) -> None:
     loop = Loop(GROUP, [COMPLETED], handler, AtLeastOnce(broker.writer()), around)
     health.ready()
     try:
-        together([partial(loop.run, stop)], stop, around.pulse)
+        with lag_metered(settings, [GROUP]):
+            together([partial(loop.run, stop)], stop, around.pulse)
     finally:
         table.close()

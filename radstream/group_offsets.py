@@ -23,10 +23,15 @@ COUNTED = 5_000
 class Unread:
     """What a group has before it."""
 
-    committed: int  # sum of the partitions' next offsets
-    messages: int
+    committed: Mapping[Partition, int]  # next offsets
+    lag: Mapping[Partition, int]  # messages, for the same partitions
     first_written_at: datetime | None  # UTC: when the oldest unread record was written
     first_received_at: datetime | None  # UTC: when its image was received
+
+    @property
+    def messages(self) -> int:
+        """Give the lag of all partitions together (messages)."""
+        return sum(self.lag.values())
 
 
 class Groups:
@@ -55,20 +60,23 @@ class Groups:
             asked = self._admin.describe_consumer_groups(list(names), request_timeout=CALL_SECONDS)
             return {name: len(one.result().members) for name, one in asked.items()}
 
-    def unread(self, name: str) -> Unread:
-        """Look at what a group has not read: records, not offsets, for a transaction's marker is none (keda#5675)."""
+    def unread(self, name: str, counted: int = COUNTED) -> Unread:
+        """Look at what a group has not read: records, not offsets, for a transaction's marker is none (keda#5675).
+
+        They are counted one by one up to `counted` a partition; beyond it offsets are subtracted.
+        """
         committed = self._committed(name)
         ends = self._stable_ends(list(committed))
         behind = {one: offset for one, offset in committed.items() if offset < ends[one]}
         first: list[Message] = []
-        messages = 0
-        for one, found in (self._records(behind) if behind else {}).items():
-            messages += len(found) if len(found) < COUNTED else ends[one] - behind[one]
+        lag = dict.fromkeys(committed, 0)
+        for one, found in (self._records(behind, counted) if behind else {}).items():
+            lag[one] = len(found) if len(found) < counted else ends[one] - behind[one]
             first += found[:1]
         oldest = min(first, key=lambda message: message.timestamp, default=None)
         return Unread(
-            committed=sum(committed.values()),
-            messages=messages,
+            committed=committed,
+            lag=lag,
             first_written_at=oldest.timestamp if oldest else None,
             first_received_at=min((received_at(message) for message in first), default=None),
         )
@@ -80,6 +88,8 @@ class Groups:
         return {Partition(one.topic, one.partition): one.offset for one in found if one.offset >= 0}
 
     def _stable_ends(self, partitions: Sequence[Partition]) -> dict[Partition, int]:
+        if not partitions:
+            return {}
         with translated("offsets"):
             asked = self._admin.list_offsets(
                 {TopicPartition(*one): OffsetSpec.latest() for one in partitions},  # type: ignore[no-untyped-call]
@@ -88,8 +98,8 @@ class Groups:
             )
             return {Partition(one.topic, one.partition): end.result().offset for one, end in asked.items()}
 
-    def _records(self, start: Mapping[Partition, int]) -> dict[Partition, list[Message]]:
-        """Read each partition's committed records from an offset to the end, or up to COUNTED."""
+    def _records(self, start: Mapping[Partition, int], counted: int) -> dict[Partition, list[Message]]:
+        """Read each partition's committed records from an offset to the end, or up to `counted`."""
         found: dict[Partition, list[Message]] = {one: [] for one in start}
         unfinished = set(start)
         client = reader(self._settings)
@@ -98,14 +108,14 @@ class Groups:
             silent_s = 0.0
             while unfinished and silent_s < CALL_SECONDS:
                 with translated("unread"):
-                    records = client.consume(COUNTED, _POLL_SECONDS)
+                    records = client.consume(counted, _POLL_SECONDS)
                 silent_s = 0.0 if records else silent_s + _POLL_SECONDS
                 for record in records:
                     one = Partition(str(record.topic()), int(record.partition() or 0))
                     error = record.error()
                     if error is None:
                         found[one].append(message_of(record))
-                    if len(found[one]) >= COUNTED or (
+                    if len(found[one]) >= counted or (
                         error is not None and error.code() == KafkaError._PARTITION_EOF  # noqa: SLF001
                     ):
                         unfinished.discard(one)

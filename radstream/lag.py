@@ -1,26 +1,16 @@
 """How far each group is behind: messages against the last stable offset, seconds, and Burrow's verdict."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import StrEnum, unique
-from itertools import pairwise
 
-from radstream.group_offsets import Groups
+from radstream.group_offsets import COUNTED, Groups, Unread
+from radstream.lag_rules import CommitWindow, LagState
 from radstream.settings import Settings
 from schemas.words import Lane
 
-
-@unique
-class LagState(StrEnum):
-    """Burrow's verdicts on a group (github.com/linkedin/Burrow, "Consumer Lag Evaluation Rules")."""
-
-    OK = "OK"
-    WARN = "WARN"
-    STALL = "STALL"
-    STOP = "STOP"
-    REWIND = "REWIND"
+__all__ = ["GroupLag", "LagState", "LagWatch", "lane_of", "measure"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,36 +25,33 @@ class GroupLag:
     state: LagState
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sample:
-    """A group at one moment."""
+class LagWatch:
+    """Looks at groups again and again, and judges each by its last looks. One thread uses it."""
 
-    committed: int  # sum of the partitions' next offsets
-    lag_messages: int
-    members: int  # who could commit; a group without members is silent
+    def __init__(self, groups: Groups, looks: int, counted: int = COUNTED) -> None:
+        self._groups = groups
+        self._looks = looks
+        self._counted = counted
+        self._windows: dict[str, CommitWindow] = {}
 
+    def look(self, names: Sequence[str], now: float) -> list[GroupLag]:
+        """Look at groups at time `now` (seconds, monotonic); raise KafkaDown."""
+        members = self._groups.members(names)
+        unread = {name: self._groups.unread(name, self._counted) for name in names}
+        at = datetime.now(UTC)
+        return [self._lag(name, one, members, now, at) for name, one in unread.items()]
 
-def verdict(samples: Sequence[Sample], allowed: int = 0) -> LagState:
-    """Judge a group by a window of samples, oldest first. Pure.
-
-    The broker doesn't tell when a group last committed: a group without a member is the silent one (STOP).
-
-    >>> behind = Sample(committed=5, lag_messages=3, members=1)
-    >>> str(verdict([behind, behind]))
-    'STALL'
-    """
-    if any(one.lag_messages <= allowed for one in samples):
-        return LagState.OK
-    steps = [after.committed - before.committed for before, after in pairwise(samples)]
-    if any(step < 0 for step in steps):
-        return LagState.REWIND
-    if not any(one.members for one in samples):
-        return LagState.STOP
-    if steps and not any(steps):
-        return LagState.STALL
-    if steps and all(after.lag_messages >= before.lag_messages for before, after in pairwise(samples)):
-        return LagState.WARN
-    return LagState.OK
+    def _lag(self, name: str, unread: Unread, members: Mapping[str, int], now: float, at: datetime) -> GroupLag:
+        window = self._windows.setdefault(name, CommitWindow(self._looks))
+        window.look(now, unread.committed, unread.lag, members.get(name, 0))
+        return GroupLag(
+            group=name,
+            lane=lane_of(name),
+            lag_messages=unread.messages,
+            lag_seconds=_age(at, unread.first_written_at),
+            oldest_waiting_seconds=_age(at, unread.first_received_at),
+            state=window.state(now, unread.lag),
+        )
 
 
 def measure(
@@ -80,30 +67,15 @@ def measure(
     """
     groups = Groups(settings)
     names = groups.names()
-    seen: dict[str, list[Sample]] = {name: [] for name in names}
+    watch = LagWatch(groups, samples)
+    found: list[GroupLag] = []
     for number in range(samples):
         if number:
             pause(window_s / (samples - 1))
-        members = groups.members(names)
-        unread = {name: groups.unread(name) for name in names}
-        for name, found in unread.items():
-            seen[name].append(
-                Sample(committed=found.committed, lag_messages=found.messages, members=members.get(name, 0))
-            )
-        if not any(found.messages for found in unread.values()):
+        found = watch.look(names, time.monotonic())
+        if not any(one.lag_messages for one in found):
             break
-    now = datetime.now(UTC)
-    return [
-        GroupLag(
-            group=name,
-            lane=lane_of(name),
-            lag_messages=unread[name].messages,
-            lag_seconds=_age(now, unread[name].first_written_at),
-            oldest_waiting_seconds=_age(now, unread[name].first_received_at),
-            state=verdict(seen[name]),
-        )
-        for name in names
-    ]
+    return found
 
 
 def lane_of(group: str) -> str | None:

@@ -160,6 +160,10 @@ class Settings:
     batch_images: int = setting("8", "Most images of one forward pass (count).", positive)
     breaker_dead_letters: int = setting("50", "Dead letters in a row that open the breaker (count).", positive)
 
+    lag_look_seconds: float = setting(
+        "5", "Time between two looks of a service at its groups' lag; ten make a verdict (seconds).", seconds
+    )
+
     tick_seconds: float = setting("60", "Time between two ticks of the streams (seconds).", seconds)
     http_port: int = setting("{8080}", "Port of the console.", int)
     stow_port: int = setting("{8042}", "Port of STOW-RS; 0: no STOW-RS.", int)

@@ -87,6 +87,7 @@ class Site:
     engine: FirstPixel
     forward: Forward
     loop: Loop[object]
+    registry: CollectorRegistry
     codec: Codec = field(default_factory=lambda: Codec(LocalIds()))
 
     def send(self, last: bytes = b"a", headers: dict[str, bytes] | None = None, *, store: bool = True) -> UUID:
@@ -136,12 +137,13 @@ def site() -> Site:
     ticks = iter(range(10_000))
     broker = MemoryBroker({RECEIVED_STAT: 1, RECEIVED_ROUTINE: 1, COMPLETED: 1, DEAD_LETTERED: 1})
     broker.begin_group(GROUP, [RECEIVED_STAT])
-    pool, engine = Pool(MemoryObjects()), FirstPixel()
-    forward = Forward(BatchLimits(), threads=0)
+    pool, engine, registry = Pool(MemoryObjects()), FirstPixel(), CollectorRegistry()
+    instruments = Instruments(registry)
+    forward = Forward(BatchLimits(), threads=0, counted=instruments.batch)
     around = Surroundings(
         broker=broker,
         breakers=MemoryBreakers(),
-        instruments=Instruments(CollectorRegistry()),
+        instruments=instruments,
         health=Health(),
         clock=Clock(lambda: NOW, lambda: float(next(ticks))),
         limits=LoopLimits(idle_poll_s=0, busy_wait_s=0),
@@ -158,7 +160,8 @@ def site() -> Site:
         clock=around.clock,
     )
     publisher = InTransaction(broker.transactional_writer("slot"))
-    return Site(broker, pool, engine, forward, Loop(GROUP, [RECEIVED_STAT], handler, publisher, around))
+    loop = Loop(GROUP, [RECEIVED_STAT], handler, publisher, around)
+    return Site(broker, pool, engine, forward, loop, registry)
 
 
 def seeing(logit: float) -> Decoded:
@@ -336,3 +339,21 @@ def test_results_are_keyed_by_study(site: Site) -> None:
     site.run()
 
     assert site.messages(COMPLETED)[0].key == b"2.25.2"
+
+
+def test_every_stage_is_measured(site: Site) -> None:
+    """One observation an image in each, every forward pass, and what waits."""
+    site.send()
+    site.send(b"b")
+
+    site.run()
+
+    def value(name: str, **labels: str) -> float | None:
+        return site.registry.get_sample_value(name, labels)
+
+    stages = ("queue", "fetch", "decode", "batch", "forward", "encode", "commit")
+    found = {stage: value("radstream_stage_seconds_count", stage=stage, lane="stat") for stage in stages}
+    assert found == dict.fromkeys(stages, 2)
+    assert value("radstream_batch_images_sum", model="m") == 2
+    assert value("radstream_queue_depth", queue="in_hand", lane="stat") is not None
+    assert value("radstream_breaker_open", group=GROUP) == 0

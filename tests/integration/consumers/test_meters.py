@@ -1,0 +1,80 @@
+"""What Prometheus sees of the groups while images wait, while nobody reads, and when all is done."""
+
+from collections.abc import Callable
+from urllib.request import urlopen
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from radstream.settings import Settings
+from schemas.words import Lane
+from tests.integration.consumers.conftest import Made
+from tests.integration.consumers.films import film
+from tests.proxy import wire_to
+from tests.publishing import Sender
+from tests.running import Service, until
+
+pytestmark = pytest.mark.stack
+
+Start = Callable[..., Service]
+ROUTINE = {"group": "inference.chest-pneumonia.routine", "lane": "routine"}
+
+
+def meters(service: Service, name: str, **labels: str) -> list[tuple[dict[str, str], float]]:
+    """Read a service's samples of one name that carry these labels."""
+    with urlopen(f"http://127.0.0.1:{service.metrics_port}/metrics", timeout=10) as answer:
+        families = list(text_string_to_metric_families(answer.read().decode()))
+    samples = [sample for family in families for sample in family.samples if sample.name == name]
+    return [(one.labels, one.value) for one in samples if labels.items() <= one.labels.items()]
+
+
+def meter(service: Service, name: str, **labels: str) -> float | None:
+    """Read one sample; None where it is not there."""
+    found = meters(service, name, **labels)
+    return found[0][1] if found else None
+
+
+def state(service: Service) -> str | None:
+    """Name the routine group's state."""
+    return next((one["state"] for one, value in meters(service, "radstream_lag_state", **ROUTINE) if value), None)
+
+
+def test_lag_by_lane_in_messages_in_seconds_since_receipt_and_as_a_state(
+    service: Start, stack: Settings, sender: Sender, made: Made
+) -> None:
+    """While the object store is away three images wait, longer and longer, and the group stalls; then all is level."""
+    with wire_to(int(stack.s3_url.rpartition(":")[2])) as wire:
+        inference = service(
+            "inference", RADSTREAM_S3_URL=f"http://127.0.0.1:{wire.port}", RADSTREAM_LAG_LOOK_SECONDS="0.5"
+        )
+        until(lambda: state(inference) == "OK", 60, "not level at the start")
+        wire.cut()
+        sent = [sender.send(film()).event_id for _ in range(3)]
+
+        until(lambda: (meter(inference, "radstream_lag_messages", **ROUTINE) or 0) >= 3, 60, "not seen as behind")
+        waited = meter(inference, "radstream_oldest_waiting_seconds", **ROUTINE)
+        assert waited is not None
+        until(lambda: (meter(inference, "radstream_oldest_waiting_seconds", **ROUTINE) or 0) > waited, 60, "no older")
+        until(lambda: state(inference) == "STALL", 120, "a group that stands still is not STALL")
+
+        wire.mend()
+        made.wait(sent)
+
+        until(lambda: meter(inference, "radstream_lag_messages", **ROUTINE) == 0, 60, "still behind")
+        assert meter(inference, "radstream_oldest_waiting_seconds", **ROUTINE) == 0
+        assert state(inference) == "OK"
+
+
+def test_every_stage_of_the_service_is_measured(service: Start, sender: Sender, made: Made) -> None:
+    """Each of the seven, the size of batches, the depth of queues, results by outcome and reason."""
+    inference = service("inference")
+    sent = [sender.send(film()).event_id, sender.send(film(Modality="CT")).event_id]
+    made.wait(sent)
+
+    stages = {one["stage"] for one, _ in meters(inference, "radstream_stage_seconds_count", lane="routine")}
+    queues = {(one["queue"], one["lane"]) for one, _ in meters(inference, "radstream_queue_depth")}
+    assert {"queue", "fetch", "decode", "batch", "forward", "encode", "commit"} <= stages
+    assert {("forward", ""), *(("decode", str(lane)) for lane in Lane)} <= queues
+    assert meter(inference, "radstream_batch_images_count", model="chest-pneumonia")
+    assert meter(inference, "radstream_results_total", outcome="evaluated", lane="routine")
+    assert meter(inference, "radstream_results_total", outcome="not_evaluated", reason="modality", lane="routine")
