@@ -20,8 +20,8 @@ down: ## Stop what `make up` started; the data stays
 demo: setup-demo ## Radiographs in, results and drift out (DATA=folder: your own files; KEEP=1: leave it running)
 	@$(BIN)/radstream demo $(if $(DATA),--data "$(DATA)") $(if $(KEEP),--keep)
 
-test: setup ## Run every test against real servers
-	@$(BIN)/pytest
+test: setup ## Run every test against real servers, in two processes
+	@$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: setup ## Style, types, the rooms' boundaries, documents, licences
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports

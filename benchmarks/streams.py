@@ -30,7 +30,7 @@ from radstream.stack.ports import free_offset  # noqa: E402
 from radstream.stack.startup import start, stop  # noqa: E402
 from schemas.inference_completed import InferenceCompleted  # noqa: E402
 from tests.integration.streams import log  # noqa: E402
-from tests.running import Service, free_port, until  # noqa: E402
+from tests.running import Service, until, unused_port  # noqa: E402
 from tests.unit.streams.results import result  # noqa: E402
 
 TRANSACTION = 50
@@ -102,7 +102,7 @@ def measure(environment: dict[str, str], count: int) -> dict[str, object]:
     settings = Settings.from_environment(environment)
     worker = Service(
         "streams",
-        environment | {"RADSTREAM_METRICS_PORT": str(free_port()), "RADSTREAM_TICK_SECONDS": "1"},
+        environment | {"RADSTREAM_METRICS_PORT": str(unused_port()), "RADSTREAM_TICK_SECONDS": "1"},
         Path(environment["RADSTREAM_STATE_DIR"]) / "worker.log",
     )
     figures: dict[str, object] = {

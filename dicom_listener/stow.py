@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 from dicom_listener import instruments
@@ -20,6 +20,7 @@ from dicom_listener.stow_parts import NoMultipart, Parts, TooManyParts
 from dicom_listener.stow_request import Refused, StowTerms, admitted
 from dicom_listener.stow_words import MEDIA_TYPE, Outcome, response_of, status_of
 from dicom_listener.terms import Sender
+from radstream.http_server import HttpServer
 from radstream.logs import get_log
 from schemas.errors import PortInUse, SpoolFull
 
@@ -40,12 +41,10 @@ STATUS_OF: Mapping[type[Exception], HTTPStatus] = {
 }
 
 
-class StowDoor(ThreadingHTTPServer):
+class StowDoor(HttpServer):
     """Accepts requests from `start` to `stop_accepting`."""
 
-    daemon_threads = True
     block_on_close = False
-    request_queue_size = 64
 
     def __init__(self, reception: Reception, terms: StowTerms) -> None:
         self.reception = reception

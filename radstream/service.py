@@ -1,5 +1,6 @@
 """How a service of ours lives: one line when it can't start, health and metrics, a clean end on SIGTERM."""
 
+import faulthandler
 import json
 import signal
 import sys
@@ -8,18 +9,21 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from types import FrameType
 from typing import Protocol
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from radstream.http_server import HttpServer
 from radstream.logs import configure, get_log
 from radstream.settings import Settings
 from schemas.errors import PortInUse, RadStreamError
 
 EXIT_OK = 0
 EXIT_FAILED = 1
+#: The probes' thread looks this often whether it shall end: a service's end waits for it.
+_ROUND_SECONDS = 0.1
 
 
 class Health:
@@ -93,8 +97,12 @@ def run_service(name: str, run: Run, metrics: Callable[[Settings], bytes] | None
 
 
 def run_process(name: str, run: Run, health: Health, stop: Stop) -> int:
-    """Run one process of a service to its end and give its exit status: settings, signals, one line for an error."""
+    """Run one process of a service to its end and give its exit status: settings, signals, one line for an error.
+
+    SIGUSR1 writes where each thread stands to standard error: for a process that does nothing.
+    """
     configure(name)
+    faulthandler.register(signal.SIGUSR1)
 
     def on_signal(_number: int, _frame: FrameType | None) -> None:
         stop.request()
@@ -115,14 +123,13 @@ def run_process(name: str, run: Run, health: Health, stop: Stop) -> int:
 def probes(address: str, port: int, health: Health, metrics: Callable[[], bytes] = generate_latest) -> Iterator[None]:
     """Answer /metrics, /health/live and /health/ready while the block runs; raise PortInUse."""
     try:
-        server = ThreadingHTTPServer((address, port), _handler(health, metrics))
+        server = HttpServer((address, port), _handler(health, metrics))
     except OSError as error:
         raise PortInUse(
             f"port {port} for metrics is in use on {address}: stop what listens there, "
             "or set RADSTREAM_METRICS_PORT or RADSTREAM_PORT_OFFSET"
         ) from error
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, name="probes", daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(_ROUND_SECONDS,), name="probes", daemon=True).start()
     try:
         yield
     finally:

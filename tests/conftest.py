@@ -3,6 +3,9 @@
 `stack` starts Kafka, the registry, the object store, PostgreSQL and Redis once, in a state folder and at ports of
 their own. A server that is missing fails the test: nothing is skipped. `RADSTREAM_TEST_STATE_DIR` names a stack that
 runs already (`radstream up --only kafka,registry,object_store,postgres,redis`), which spares its start.
+
+`make test` runs two processes of pytest, as most tests wait more than they work. Each has servers of its own, so that
+a test may kill or freeze them; a file is one process's, and so are all files of tests/e2e, which share one system.
 """
 
 import os
@@ -12,13 +15,15 @@ from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 from radstream.commands.up import start_order
 from radstream.settings import Settings, process_environment
-from radstream.stack.ports import free_offset
+from radstream.stack.ports import OFFSET_STEP, free_offset
 from radstream.stack.site import Site
 from radstream.stack.startup import start, stop
-from tests.running import Service, free_port
+from tests.running import Service, unused_port
 
 SERVERS = ("kafka", "registry", "object_store", "postgres", "redis")
 #: Away from what a developer runs by hand, and from another test run that looks for ports at the same time.
@@ -27,7 +32,28 @@ FIRST_OFFSET = 10_000 + 100 * (os.getpid() % 50)
 #: The servers' logs after a run with failures.
 KEPT_LOGS = Path("build/server-logs")
 
+#: Tests that share what they start: a group of tests that one process runs.
+ONE_PROCESS = ("tests/e2e/",)
+
 _failed = pytest.StashKey[bool]()
+
+
+class Shares(LoadFileScheduling):
+    """Gives whole files to processes, and some folders as a whole."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return next((folder for folder in ONE_PROCESS if nodeid.startswith(folder)), super()._split_scope(nodeid))
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling:
+    """Share the tests out."""
+    return Shares(config, log)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the unit tests last, in whatever order: they fill the gap when one process is left with a long test."""
+    items.sort(key=lambda item: item.nodeid.startswith("tests/unit/"))
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -48,13 +74,15 @@ def plain_environment() -> dict[str, str]:
 def site(plain_environment: dict[str, str], request: pytest.FixtureRequest) -> Iterator[Site]:
     """Start the real servers and deploy to them, once for the whole run; after a failure their logs are kept."""
     given = process_environment()
-    running = given.get("RADSTREAM_TEST_STATE_DIR")
+    worker = int(given.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    running = given.get("RADSTREAM_TEST_STATE_DIR") if worker == 0 else None
     # A short path: sockets lie in it. Open to PostgreSQL's user, who is another when root runs the tests.
     folder = Path(running or tempfile.mkdtemp(prefix=given.get("RADSTREAM_TEST_PREFIX", "rs-")))
     own: dict[str, str] = {"RADSTREAM_STATE_DIR": str(folder)}
     if not running:
         folder.chmod(0o755)
-        own["RADSTREAM_PORT_OFFSET"] = given.get("RADSTREAM_PORT_OFFSET") or str(free_offset(FIRST_OFFSET))
+        offset = given.get("RADSTREAM_PORT_OFFSET")
+        own["RADSTREAM_PORT_OFFSET"] = str(int(offset) + OFFSET_STEP * worker if offset else free_offset(FIRST_OFFSET))
     order = start_order(plain_environment | own, SERVERS)
     try:
         for _ in start(order):
@@ -64,7 +92,7 @@ def site(plain_environment: dict[str, str], request: pytest.FixtureRequest) -> I
         if not running:
             stop(order.site)
             if request.session.testsfailed:
-                shutil.copytree(folder / "log", KEPT_LOGS, dirs_exist_ok=True)
+                shutil.copytree(folder / "log", KEPT_LOGS / str(worker), dirs_exist_ok=True)
             shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -85,7 +113,7 @@ def service(
     started: list[Service] = []
 
     def begin(name: str, *, wait: bool = True, **environment: str) -> Service:
-        own = {"RADSTREAM_METRICS_PORT": str(free_port()), "RADSTREAM_STOW_PORT": str(free_port())}
+        own = {"RADSTREAM_METRICS_PORT": str(unused_port()), "RADSTREAM_STOW_PORT": str(unused_port())}
         settings = plain_environment | site.environment | own | environment
         one = Service(name, settings, tmp_path / f"{name}-{len(started)}.log")
         started.append(one)

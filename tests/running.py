@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from radstream.stack.ports import DEFAULT_PORTS, OFFSET_STEP
 from radstream.stack.probes import health
 
 READY_SECONDS = 60.0
@@ -26,23 +27,25 @@ WORDS: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def free_port() -> int:
-    """Return a port of loopback that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+_given: set[int] = set()
 
 
-def lasting_port() -> int:
-    """Return a free port that no outgoing connection is given: its owner may be away for a while and come back.
+def unused_port() -> int:
+    """Return a port of loopback that nobody listens on, no outgoing connection is given, and no other call returned.
 
-    A client that calls a port of the kernel's own range, where nobody listens, may be given that port and call itself.
+    Its owner may start late, or be away for a while and come back. A port of the kernel's own range would not do: it is
+    any client's meanwhile; and a client that calls one where nobody listens may be given that port, and call itself.
+    Nor would one that a stack takes at some offset: its server may be away for a while, too.
     """
     lowest_given = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text("ascii").split()[0])
+    of_stacks = {port % OFFSET_STEP for port in DEFAULT_PORTS.values()}
     while True:
         port = random.randrange(lowest_given // 2, lowest_given)  # noqa: S311 - no secret
+        if port in _given or port % OFFSET_STEP in of_stacks:
+            continue
         with socket.socket() as probe, suppress(OSError):
             probe.bind(("127.0.0.1", port))
+            _given.add(port)
             return port
 
 
@@ -98,7 +101,22 @@ class Service:
             assert self.running, f"{self.name} ended with {self.exit_status}:\n{self.tail()}"
             return not health(self.metrics_port)
 
-        until(ready, seconds, f"{self.name} is not ready: {health(self.metrics_port)}\n{self.tail()}")
+        try:
+            until(ready, seconds)
+        except AssertionError as error:
+            if not self.running:
+                raise
+            raise AssertionError(f"{self.name} is not ready: {self._why_not()}") from error
+
+    def _why_not(self) -> str:
+        """Say what keeps it: its own answer, who has its port, where its threads stand."""
+        answer = health(self.metrics_port)
+        os.kill(self.pid, signal.SIGUSR1)
+        with suppress(AssertionError):
+            until(lambda: "most recent call first" in self.tail(), 5)
+        at = f":{self.metrics_port:04X} "
+        sockets = [line for line in Path("/proc/net/tcp").read_text("ascii").splitlines() if at in line]
+        return "\n".join([answer, *sockets, self.tail(100)])
 
     def wait_exit(self, seconds: float = STOP_SECONDS) -> int:
         """Wait for the end; return the exit status (negative: the signal)."""

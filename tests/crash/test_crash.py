@@ -14,7 +14,7 @@ from radstream.stack.site import Site
 from tests.crash.audit import Auditor, unfinished
 from tests.crash.modalities import Modalities, Modality
 from tests.crash.storm import AT_RANDOM, SERVERS, Storm, plan_of
-from tests.running import Service, lasting_port, until
+from tests.running import Service, until, unused_port
 
 pytestmark = pytest.mark.stack
 
@@ -50,7 +50,7 @@ def test_nothing_acknowledged_is_lost_and_nothing_stands_twice(
     seed = int(process_environment().get("RADSTREAM_TEST_SEED", secrets.randbelow(10**9)))
     print(f"RADSTREAM_TEST_SEED={seed}")  # noqa: T201 - pytest shows it with a failure, `make crash` always
     rng = random.Random(seed)  # noqa: S311 - no secret
-    calling_ae, port, spool = f"C{seed}", lasting_port(), tmp_path / "spool"
+    calling_ae, port, spool = f"C{seed}", unused_port(), tmp_path / "spool"
     auditor = Auditor(Settings.from_environment(site.environment), calling_ae)
     listener = service(
         "dicom_listener",

@@ -24,7 +24,7 @@ from tests.crash.processes import Holdings, family, holdings, peak_mib
 from tests.integration.listener.films import film
 from tests.integration.listener.raw_scu import ACCEPT, CHEST, EXPLICIT, RawScu, associate_rq
 from tests.proxy import wire_to
-from tests.running import Service, free_port, until
+from tests.running import Service, until, unused_port
 
 pytestmark = pytest.mark.stack
 
@@ -87,7 +87,7 @@ def test_hostile_peers_harm_nobody(count: int, service: Callable[..., Service], 
 
     RADSTREAM_TEST_SEED repeats a run.
     """
-    port, spool = free_port(), tmp_path / "spool"
+    port, spool = unused_port(), tmp_path / "spool"
     listener = service(
         "dicom_listener",
         RADSTREAM_DICOM_PORT=str(port),
@@ -203,7 +203,7 @@ def converse(port: int, one: Conversation) -> None:
 
 def test_a_good_conversation_is_answered(service: Callable[..., Service], tmp_path: Path) -> None:
     """What the fuzzer bends is good before: an image in any number of PDVs is stored."""
-    port = free_port()
+    port = unused_port()
     service(
         "dicom_listener",
         RADSTREAM_DICOM_PORT=str(port),

@@ -15,7 +15,7 @@ from tests.crash.processes import holdings
 from tests.integration.listener.films import Film, film
 from tests.integration.listener.raw_scu import ACCEPT, EXPLICIT, RawScu
 from tests.integration.listener.test_outages import away
-from tests.running import Service, free_port, until
+from tests.running import Service, until, unused_port
 
 pytestmark = [pytest.mark.stack, pytest.mark.crash, pytest.mark.timeout(900)]
 
@@ -36,7 +36,7 @@ def test_nothing_is_lost_when_every_queue_is_full(
 
     The answer's deadline is short, so that five thousand images stand for an hour of a hospital's.
     """
-    port, spool = free_port(), tmp_path / "spool"
+    port, spool = unused_port(), tmp_path / "spool"
     calling_ae = f"OUT{port}"
     auditor = Auditor(Settings.from_environment(site.environment), calling_ae)
     listener = service(

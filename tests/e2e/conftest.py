@@ -24,8 +24,8 @@ COMPONENTS = (
     "sink",
     "streams",
 )
-#: Away from the offset of the servers that the other tests share.
-FIRST_OFFSET = 14_000
+#: Away from the offsets of the other tests' servers.
+FIRST_OFFSET = 20_000
 TICK_SECONDS = 2
 
 

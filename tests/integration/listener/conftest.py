@@ -24,7 +24,7 @@ from schemas.instance_received import InstanceReceived
 from schemas.topics import RECEIVED_ROUTINE, RECEIVED_STAT, STUDY_PARTITIONS
 from tests.integration.listener.films import Film
 from tests.integration.listener.raw_scu import ACCEPT, RawScu
-from tests.running import Service, free_port, until
+from tests.running import Service, until, unused_port
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def listen(service: Callable[..., Service], stack: Settings, tmp_path: Path) -> 
     """Give a function that starts a listener with its own port, spool and slot: `listen(RADSTREAM_...="...")`."""
 
     def begin(*, wait: bool = True, **environment: str) -> Listening:
-        port, spool = free_port(), tmp_path / "spool"
+        port, spool = unused_port(), tmp_path / "spool"
         own = {
             "RADSTREAM_DICOM_PORT": str(port),
             "RADSTREAM_SPOOL_DIR": str(spool),
@@ -149,11 +149,11 @@ def module_listen(
 
     def begin(**environment: str) -> Listening:
         folder = tmp_path_factory.mktemp("shared")
-        port = free_port()
+        port = unused_port()
         own = {
-            "RADSTREAM_METRICS_PORT": str(free_port()),
+            "RADSTREAM_METRICS_PORT": str(unused_port()),
             "RADSTREAM_DICOM_PORT": str(port),
-            "RADSTREAM_STOW_PORT": str(free_port()),
+            "RADSTREAM_STOW_PORT": str(unused_port()),
             "RADSTREAM_SPOOL_DIR": str(folder / "spool"),
             "RADSTREAM_LISTENER_SLOT": f"test-{port}",
         }

@@ -19,7 +19,7 @@ from tests.integration.listener.conftest import Listening
 from tests.integration.listener.films import Film, film
 from tests.integration.listener.raw_scu import CHEST
 from tests.integration.listener.test_outages import away
-from tests.running import free_port, until
+from tests.running import until, unused_port
 
 pytestmark = pytest.mark.stack
 
@@ -142,7 +142,7 @@ class Known:
 
 
 def _known(begin: Callable[..., Listening], prefix: str, **environment: str) -> Known:
-    modalities = [Modality(f"{prefix}{number}", free_port(), 0) for number in range(MODALITIES)]
+    modalities = [Modality(f"{prefix}{number}", unused_port(), 0) for number in range(MODALITIES)]
     peers = ",".join(f"{one.title}=127.0.0.1:{one.door}" for one in modalities)
     listening = begin(RADSTREAM_COMMITMENT_PEERS=peers, **environment)
     for one in modalities:

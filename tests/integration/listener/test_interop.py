@@ -16,7 +16,7 @@ from pynetdicom.sop_class import Verification  # type: ignore[attr-defined] # ma
 
 from dicom_listener.statuses import StoreStatus
 from tests.integration.listener.conftest import Listening
-from tests.running import free_port
+from tests.running import unused_port
 
 pytestmark = pytest.mark.stack
 
@@ -104,7 +104,7 @@ def test_pynetdicoms_echoscu_is_answered(shared_listening: Listening) -> None:
 @pytest.fixture
 def over_tls(listen: Callable[..., Listening], tmp_path: Path) -> tuple[Listening, Path, Path]:
     """Give a listener by its TLS port, where both sides show a certificate; here it is one, with its key."""
-    certificate, key, port = tmp_path / "cert.pem", tmp_path / "key.pem", free_port()
+    certificate, key, port = tmp_path / "cert.pem", tmp_path / "key.pem", unused_port()
     run(
         *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"),
         *("-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)),

@@ -16,7 +16,7 @@ from dicom_listener.part10 import preamble_and_meta
 from tests.integration.listener.conftest import Listening
 from tests.integration.listener.films import Film, film
 from tests.integration.listener.raw_scu import CHEST, EXPLICIT
-from tests.running import free_port, until
+from tests.running import until, unused_port
 
 pytestmark = pytest.mark.stack
 
@@ -56,7 +56,7 @@ class Orthanc:
 @contextmanager
 def orthanc(folder: Path, listener_port: int, dicom_port: int) -> Iterator[Orthanc]:
     """Run Orthanc with a store of its own."""
-    http_port = free_port()
+    http_port = unused_port()
     settings = {
         "StorageDirectory": str(folder),
         "IndexDirectory": str(folder),
@@ -97,7 +97,7 @@ def test_orthanc_gets_its_report(
     environment: dict[str, str], status: str, reasons: list[int], listen: Callable[..., Listening], tmp_path: Path
 ) -> None:
     """By default it must keep its images; from an archive it hears that it may delete them."""
-    dicom_port = free_port()
+    dicom_port = unused_port()
     listening = listen(RADSTREAM_COMMITMENT_PEERS=f"{TITLE}=127.0.0.1:{dicom_port}", **environment)
     one, other = film(), film()
     folder = tmp_path / "orthanc"

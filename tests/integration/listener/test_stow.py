@@ -19,7 +19,7 @@ from schemas.words import Lane
 from tests.integration.listener.conftest import Listening
 from tests.integration.listener.films import Film, film
 from tests.integration.listener.raw_scu import CHEST, EXPLICIT
-from tests.running import free_port, until
+from tests.running import until, unused_port
 
 pytestmark = pytest.mark.stack
 
@@ -34,7 +34,7 @@ FAILED, STORED, OTHERS = "00081198", "00081199", "0008119A"
 @pytest.fixture(scope="module")
 def door(module_listen: Callable[..., Listening]) -> tuple[Listening, int]:
     """Give a listener and the port of its web door."""
-    port = free_port()
+    port = unused_port()
     return module_listen(RADSTREAM_STOW_PORT=str(port)), port
 
 
@@ -240,7 +240,7 @@ def test_a_sender_that_goes_away_leaves_what_was_whole(door: tuple[Listening, in
 
 def test_silent_senders_and_too_many_are_turned_away(module_listen: Callable[..., Listening]) -> None:
     """One request at a time: the next gets 503 and when to come again; a silent one gets 408 and leaves nothing."""
-    port = free_port()
+    port = unused_port()
     listening = module_listen(
         RADSTREAM_STOW_PORT=str(port),
         RADSTREAM_STOW_REQUESTS="1",
@@ -268,7 +268,7 @@ def test_silent_senders_and_too_many_are_turned_away(module_listen: Callable[...
 
 def test_over_the_watermark_requests_are_put_off(module_listen: Callable[..., Listening]) -> None:
     """503 and when to come again, before the body is read."""
-    port = free_port()
+    port = unused_port()
     listening = module_listen(
         RADSTREAM_STOW_PORT=str(port), RADSTREAM_SPOOL_SHED_PERCENT="0.001", RADSTREAM_SPOOL_REFUSE_PERCENT="0.001"
     )

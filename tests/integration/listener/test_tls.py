@@ -20,7 +20,7 @@ from tests.certificates import Authority, fingerprint
 from tests.integration.listener.conftest import Listening
 from tests.integration.listener.films import film
 from tests.integration.listener.raw_scu import ACCEPT, CHEST, EXPLICIT, REJECT, Closed, RawScu
-from tests.running import free_port, until
+from tests.running import until, unused_port
 
 pytestmark = pytest.mark.stack
 
@@ -64,7 +64,7 @@ def secure(listen: Callable[..., Listening], tmp_path: Path) -> Callable[..., Se
 
     def begin(**environment: str) -> Secured:
         authority = Authority(tmp_path)
-        certificate, port = authority.issue("listener"), free_port()
+        certificate, port = authority.issue("listener"), unused_port()
         own = {
             "RADSTREAM_DICOM_TLS_PORT": str(port),
             "RADSTREAM_TLS_CERTIFICATE": str(certificate),
@@ -226,7 +226,7 @@ def test_a_certificate_that_can_not_be_used_ends_the_start(
     """One line that says what is wrong, exit status 1."""
     authority = Authority(tmp_path)
     own = {
-        "RADSTREAM_DICOM_TLS_PORT": str(free_port()),
+        "RADSTREAM_DICOM_TLS_PORT": str(unused_port()),
         "RADSTREAM_TLS_CERTIFICATE": str(authority.issue("listener")),
         "RADSTREAM_TLS_CA": str(authority.path),
     }

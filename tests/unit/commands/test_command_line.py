@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from radstream.settings import process_environment
-from tests.running import free_port
+from tests.running import unused_port
 
 
 def radstream(*words: str, **settings: str) -> subprocess.CompletedProcess[str]:
@@ -58,7 +58,7 @@ def test_send_shows_a_table_to_people(archive: Any, phantoms: list[Path]) -> Non
 
 def test_send_to_nobody_is_one_line(phantoms: list[Path]) -> None:
     """It says where it called and what may be wrong, without a traceback."""
-    port = free_port()
+    port = unused_port()
 
     run = radstream("send", str(phantoms[0]), "--port", str(port), "--json")
 
@@ -95,7 +95,7 @@ def test_a_wrong_call_is_exit_2(words: tuple[str, ...]) -> None:
 @pytest.mark.parametrize("words", [("results",), ("lag",), ("drift",), ("dlq", "list"), ("reconcile",)], ids=" ".join)
 def test_a_server_that_is_away_is_one_line_and_exit_1(words: tuple[str, ...]) -> None:
     """It names the setting to look at; nothing stands on standard output."""
-    port = str(free_port())
+    port = str(unused_port())
     run = radstream(
         *words,
         "--json",

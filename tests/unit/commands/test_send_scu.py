@@ -22,7 +22,7 @@ from pynetdicom.dsutils import split_dataset
 from radstream.commands.send import send_paths, tls_context
 from radstream.commands.send_files import Film, film_of
 from radstream.commands.send_scu import Answer, Pace, Peer, send_films
-from tests.running import free_port
+from tests.running import unused_port
 
 
 @pytest.fixture
@@ -119,7 +119,7 @@ def test_a_lost_connection_is_told_and_the_next_file_gets_a_new_association(
 @pytest.mark.filterwarnings("ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning")
 def test_nobody_there_is_aborted(phantoms: list[Path], tmp_path: Path) -> None:
     """A closed port answers no file."""
-    nobody = Peer(host="127.0.0.1", port=free_port(), called_ae="X", calling_ae="SENDER")
+    nobody = Peer(host="127.0.0.1", port=unused_port(), called_ae="X", calling_ae="SENDER")
 
     assert [one.status for one in sent(phantoms[:2], nobody, tmp_path)] == ["aborted", "aborted"]
 

@@ -3,14 +3,14 @@
 import urllib.request
 from pathlib import Path
 
-from tests.running import Service, free_port
+from tests.running import Service, unused_port
 
 
 def test_the_service_lives_says_that_retraining_is_not_built_and_stops(
     tmp_path: Path, plain_environment: dict[str, str]
 ) -> None:
     """Health, a metric of 0, a line in the log, and a clean end on SIGTERM."""
-    port = free_port()
+    port = unused_port()
     environment = plain_environment | {"RADSTREAM_METRICS_PORT": str(port), "RADSTREAM_STATE_DIR": str(tmp_path)}
     service = Service("training", environment, tmp_path / "log").start()
 
