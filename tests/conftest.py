@@ -36,6 +36,7 @@ KEPT_LOGS = Path("build/server-logs")
 ONE_PROCESS = ("tests/e2e/",)
 
 _failed = pytest.StashKey[bool]()
+_begun = pytest.StashKey[bool]()
 
 
 class Shares(LoadFileScheduling):
@@ -73,6 +74,9 @@ def plain_environment() -> dict[str, str]:
 @pytest.fixture(scope="session")
 def site(plain_environment: dict[str, str], request: pytest.FixtureRequest) -> Iterator[Site]:
     """Start the real servers and deploy to them, once for the whole run; after a failure their logs are kept."""
+    # A file's fixture of the same name would have them started for each of its tests.
+    assert not request.config.stash.get(_begun, False), "the servers start twice: which file has a fixture `site`?"
+    request.config.stash[_begun] = True
     given = process_environment()
     worker = int(given.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     running = given.get("RADSTREAM_TEST_STATE_DIR") if worker == 0 else None

@@ -21,7 +21,7 @@ QUIET_S = 0.5
 
 
 @dataclass(slots=True)
-class Site:
+class Log:
     """A broker with two topics of its own for one test."""
 
     broker: Broker
@@ -62,17 +62,17 @@ class Site:
 
 
 @pytest.fixture(params=["memory", pytest.param("kafka", marks=pytest.mark.stack)])
-def site(request: pytest.FixtureRequest) -> Iterator[Site]:
+def log(request: pytest.FixtureRequest) -> Iterator[Log]:
     """Give a broker of each kind, with an input of two partitions and an output of one."""
     name = f"contract.{uuid4().hex[:8]}"
     if request.param == "memory":
-        made = Site(MemoryBroker({name: 2, f"{name}.out": 1}), name, f"{name}.out")
+        made = Log(MemoryBroker({name: 2, f"{name}.out": 1}), name, f"{name}.out")
     else:
         settings = request.getfixturevalue("stack")
         client = admin(settings)
         for created in client.create_topics([NewTopic(name, 2, 1), NewTopic(f"{name}.out", 1, 1)]).values():
             created.result(PATIENCE_S)
-        made = Site(KafkaBroker(settings), name, f"{name}.out")
+        made = Log(KafkaBroker(settings), name, f"{name}.out")
     yield made
     for reader in made.readers:
         reader.close()
@@ -113,181 +113,181 @@ def silent(reader: GroupReader) -> bool:
 class TestBroker:
     """One class for both."""
 
-    def test_records_of_a_partition_arrive_in_order(self, site: Site) -> None:
+    def test_records_of_a_partition_arrive_in_order(self, log: Log) -> None:
         """What was written first is read first."""
-        reader = site.begun("g")
+        reader = log.begun("g")
         wanted = [str(number) for number in range(50)]
 
-        site.write(*wanted)
+        log.write(*wanted)
 
         assert values_of(reader, 50) == wanted
 
-    def test_headers_key_and_offset_come_back(self, site: Site) -> None:
+    def test_headers_key_and_offset_come_back(self, log: Log) -> None:
         """A message says where it stood and what it carried."""
-        reader = site.begun("g")
-        record = Outgoing(topic=site.topic, key=b"k", value=b"v", headers={"replay-for": b"g"}, partition=1)
+        reader = log.begun("g")
+        record = Outgoing(topic=log.topic, key=b"k", value=b"v", headers={"replay-for": b"g"}, partition=1)
 
-        site.broker.writer().write([record])
+        log.broker.writer().write([record])
 
         (message,) = messages_of(reader, 1)
         assert (message.key, message.value, message.headers) == (b"k", b"v", {"replay-for": b"g"})
-        assert (message.source, message.offset) == (Partition(site.topic, 1), 0)
+        assert (message.source, message.offset) == (Partition(log.topic, 1), 0)
 
-    def test_a_group_without_offsets_is_refused(self, site: Site) -> None:
+    def test_a_group_without_offsets_is_refused(self, log: Log) -> None:
         """Reading from nowhere in particular would lose or repeat."""
-        site.write("a")
-        reader = site.join("new")
+        log.write("a")
+        reader = log.join("new")
 
         with pytest.raises(OffsetUnknown, match="no offset"):
             values_of(reader, 1)
 
-    def test_begin_group_keeps_what_was_committed(self, site: Site) -> None:
+    def test_begin_group_keeps_what_was_committed(self, log: Log) -> None:
         """A second deployment does not send a group back to the start."""
-        reader = site.begun("g")
-        site.write("a", "b")
+        reader = log.begun("g")
+        log.write("a", "b")
         values_of(reader, 2)
-        reader.commit({Partition(site.topic, 0): 1})
-        site.leave(reader)
+        reader.commit({Partition(log.topic, 0): 1})
+        log.leave(reader)
 
-        site.broker.begin_group(site.name_of("g"), [site.topic])
+        log.broker.begin_group(log.name_of("g"), [log.topic])
 
-        assert values_of(site.join("g"), 1) == ["b"]
+        assert values_of(log.join("g"), 1) == ["b"]
 
-    def test_a_transaction_shows_records_and_offsets_together(self, site: Site) -> None:
+    def test_a_transaction_shows_records_and_offsets_together(self, log: Log) -> None:
         """After the commit the results are readable and the group goes on behind its input."""
-        reader, results = site.begun("g"), site.begun("out", site.output)
-        site.write("a", "b")
+        reader, results = log.begun("g"), log.begun("out", log.output)
+        log.write("a", "b")
         assert values_of(reader, 2) == ["a", "b"]
 
-        writer = site.broker.transactional_writer(f"g-{uuid4().hex}")
+        writer = log.broker.transactional_writer(f"g-{uuid4().hex}")
         writer.begin()
-        writer.write([site.record("A", topic=site.output), site.record("B", topic=site.output)])
-        writer.send_offsets({Partition(site.topic, 0): 2}, reader)
+        writer.write([log.record("A", topic=log.output), log.record("B", topic=log.output)])
+        writer.send_offsets({Partition(log.topic, 0): 2}, reader)
         writer.commit()
 
         assert values_of(results, 2) == ["A", "B"]
-        site.leave(reader)
-        site.write("c")
-        assert values_of(site.join("g"), 1) == ["c"]
+        log.leave(reader)
+        log.write("c")
+        assert values_of(log.join("g"), 1) == ["c"]
 
-    def test_an_aborted_transaction_is_never_seen(self, site: Site) -> None:
+    def test_an_aborted_transaction_is_never_seen(self, log: Log) -> None:
         """Neither its records nor its offsets."""
-        reader, results = site.begun("g"), site.begun("out", site.output)
-        site.write("a")
+        reader, results = log.begun("g"), log.begun("out", log.output)
+        log.write("a")
         values_of(reader, 1)
 
-        writer = site.broker.transactional_writer(f"g-{uuid4().hex}")
+        writer = log.broker.transactional_writer(f"g-{uuid4().hex}")
         writer.begin()
-        writer.write([site.record("lost", topic=site.output)])
-        writer.send_offsets({Partition(site.topic, 0): 1}, reader)
+        writer.write([log.record("lost", topic=log.output)])
+        writer.send_offsets({Partition(log.topic, 0): 1}, reader)
         writer.abort()
         writer.begin()
-        writer.write([site.record("seen", topic=site.output)])
+        writer.write([log.record("seen", topic=log.output)])
         writer.commit()
 
         assert values_of(results, 1) == ["seen"]
-        site.leave(reader)
-        assert values_of(site.join("g"), 1) == ["a"]
+        log.leave(reader)
+        assert values_of(log.join("g"), 1) == ["a"]
 
-    def test_settling_leaves_no_trace(self, site: Site) -> None:
+    def test_settling_leaves_no_trace(self, log: Log) -> None:
         """A group that settled what went before reads and publishes as if nothing had been."""
-        reader = site.begun("g")
+        reader = log.begun("g")
         assert until(lambda: len(reader.owned()) == 2, reader)
-        publisher = InTransaction(site.broker.transactional_writer(f"g-{uuid4().hex}"))
+        publisher = InTransaction(log.broker.transactional_writer(f"g-{uuid4().hex}"))
 
         publisher.settle(reader)
 
-        site.write("a", "b")
+        log.write("a", "b")
         assert values_of(reader, 2) == ["a", "b"]
-        publisher.publish([], {Partition(site.topic, 0): 1}, reader)
-        site.leave(reader)
-        assert values_of(site.join("g"), 1) == ["b"]
+        publisher.publish([], {Partition(log.topic, 0): 1}, reader)
+        log.leave(reader)
+        assert values_of(log.join("g"), 1) == ["b"]
 
-    def test_readers_stop_at_the_first_open_transaction(self, site: Site) -> None:
+    def test_readers_stop_at_the_first_open_transaction(self, log: Log) -> None:
         """What stands behind the last stable offset waits, even if it was written outside of transactions."""
-        results = site.begun("out", site.output)
-        writer = site.broker.transactional_writer(f"g-{uuid4().hex}")
+        results = log.begun("out", log.output)
+        writer = log.broker.transactional_writer(f"g-{uuid4().hex}")
         writer.begin()
-        writer.write([site.record("inside", topic=site.output)])
-        site.broker.writer().write([site.record("behind", topic=site.output)])
+        writer.write([log.record("inside", topic=log.output)])
+        log.broker.writer().write([log.record("behind", topic=log.output)])
 
         assert silent(results)
         writer.commit()
         assert values_of(results, 2) == ["inside", "behind"]
 
-    def test_seek_reads_again(self, site: Site) -> None:
+    def test_seek_reads_again(self, log: Log) -> None:
         """After an abort the batch comes back from its first offset."""
-        reader = site.begun("g")
-        site.write("a", "b", "c")
+        reader = log.begun("g")
+        log.write("a", "b", "c")
         values_of(reader, 3)
 
-        reader.seek({Partition(site.topic, 0): 1})
+        reader.seek({Partition(log.topic, 0): 1})
 
         assert values_of(reader, 2) == ["b", "c"]
 
-    def test_seek_passes_over_what_is_not_owned(self, site: Site) -> None:
+    def test_seek_passes_over_what_is_not_owned(self, log: Log) -> None:
         """A partition that moved away is its new owner's."""
-        reader = site.begun("g")
-        site.write("a")
+        reader = log.begun("g")
+        log.write("a")
         values_of(reader, 1)
 
-        reader.seek({Partition(site.output, 0): 0})
+        reader.seek({Partition(log.output, 0): 0})
 
         assert silent(reader)
 
-    def test_a_second_writer_of_the_same_id_fences_the_first(self, site: Site) -> None:
+    def test_a_second_writer_of_the_same_id_fences_the_first(self, log: Log) -> None:
         """A zombie can't commit."""
         name = f"g-{uuid4().hex}"
-        zombie = site.broker.transactional_writer(name)
+        zombie = log.broker.transactional_writer(name)
         zombie.begin()
-        zombie.write([site.record("zombie")])
-        site.broker.transactional_writer(name)
+        zombie.write([log.record("zombie")])
+        log.broker.transactional_writer(name)
 
         with pytest.raises(Fenced):
             zombie.commit()
 
-    def test_offsets_of_a_lost_partition_abort_the_transaction(self, site: Site) -> None:
+    def test_offsets_of_a_lost_partition_abort_the_transaction(self, log: Log) -> None:
         """A member that another has replaced can't commit for it."""
-        reader = site.begun("g")
-        site.write("a")
+        reader = log.begun("g")
+        log.write("a")
         values_of(reader, 1)
-        site.leave(reader)
-        other = site.join("g")
+        log.leave(reader)
+        other = log.join("g")
         assert until(lambda: len(other.owned()) == 2, other)
 
-        writer = site.broker.transactional_writer(f"g-{uuid4().hex}")
+        writer = log.broker.transactional_writer(f"g-{uuid4().hex}")
         writer.begin()
 
         with pytest.raises((TransactionAborted, RuntimeError)):
-            writer.send_offsets({Partition(site.topic, 0): 1}, reader)
+            writer.send_offsets({Partition(log.topic, 0): 1}, reader)
 
-    def test_a_rebalance_tells_what_was_lost(self, site: Site) -> None:
+    def test_a_rebalance_tells_what_was_lost(self, log: Log) -> None:
         """When another joins, the first is told inside its poll."""
-        first = site.begun("g")
+        first = log.begun("g")
         assert until(lambda: len(first.owned()) == 2, first)
-        second = site.join("g")
+        second = log.join("g")
 
         assert until(lambda: len(first.owned()) == 1 and len(second.owned()) == 1, first, second)
-        assert [len(one) for one in site.lost if one] == [1]
+        assert [len(one) for one in log.lost if one] == [1]
 
-    def test_hold_delivers_nothing_and_release_goes_on(self, site: Site) -> None:
+    def test_hold_delivers_nothing_and_release_goes_on(self, log: Log) -> None:
         """While a lane is held its reader stays a member and hands nothing out."""
-        reader = site.begun("g")
+        reader = log.begun("g")
         assert until(lambda: len(reader.owned()) == 2, reader)
 
         reader.hold()
-        site.write("a")
+        log.write("a")
 
         assert silent(reader)
         reader.release()
         assert values_of(reader, 1) == ["a"]
 
-    def test_lag_ends_at_nought_behind_a_marker(self, site: Site) -> None:
+    def test_lag_ends_at_nought_behind_a_marker(self, log: Log) -> None:
         """A transaction's marker at the log's end is no unread message (keda#5675)."""
-        reader = site.begun("g")
-        writer = site.broker.transactional_writer(f"g-{uuid4().hex}")
+        reader = log.begun("g")
+        writer = log.broker.transactional_writer(f"g-{uuid4().hex}")
         writer.begin()
-        writer.write([site.record("a"), site.record("b", partition=1)])
+        writer.write([log.record("a"), log.record("b", partition=1)])
         writer.commit()
 
         assert len(values_of(reader, 2)) == 2
