@@ -31,15 +31,17 @@ def fit_command(  # noqa: PLR0913, PLR0917 - one parameter an option of the comm
     out: Annotated[Path, typer.Option(help="Folder of model packages.")] = Path("models"),
     name: Annotated[str, typer.Option(help="Name of the model.")] = "chest-pneumonia",
     version: Annotated[str, typer.Option(help="Version; one that exists is never overwritten.")] = "1.0.0",
-    architecture: Annotated[str, typer.Option(help="A network of consumers.imaging.networks.")] = "efficientnet_lite0",
+    architecture: Annotated[str, typer.Option(help="See consumers/imaging/networks.py.")] = "efficientnet_lite0",
     classes: Annotated[str, typer.Option(help="Classes, the negative one first.")] = "NORMAL,PNEUMONIA",
     external: Annotated[list[Path] | None, typer.Option(help="Other sites' folders, only measured on.")] = None,
-    pixels: Annotated[int, typer.Option(help="Side of the network's input (pixels).")] = 224,
+    pixels: Annotated[
+        int | None, typer.Option(help="Side of the network's input (pixels); without it the architecture's own.")
+    ] = None,
     minutes: Annotated[float, typer.Option(help="Time limit of the fit; the schedule ends by then.")] = 25.0,
     epochs: Annotated[int, typer.Option(help="Times through the training part.")] = 11,
     threads: Annotated[int, typer.Option(help="CPU threads.")] = 1,
     seed: Annotated[int, typer.Option(help="Seed of weights, order and augmentation.")] = 20_261_121,
-    imagenet: Annotated[bool, typer.Option(help="Start from ImageNet weights (EfficientNet-Lite0 only).")] = True,  # noqa: FBT002 - Typer's form
+    imagenet: Annotated[bool, typer.Option(help="Start from ImageNet weights.")] = True,  # noqa: FBT002 - Typer's form
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")] = False,  # noqa: FBT002 - Typer's form
 ) -> None:
     """Train, calibrate, measure and write a model package."""

@@ -13,9 +13,10 @@ from torch import nn
 
 from consumers.imaging.inputs import InputSpec
 from consumers.imaging.networks import Network
+from schemas.model_package import OUTPUTS
 
 OPSET = 17
-NAMES = ("images", "logits", "projection")
+INPUT = "images"
 
 
 def round_weights(network: Network) -> None:
@@ -31,7 +32,7 @@ def weights_of(network: Network) -> bytes:
 
 
 def graph_of(network: Network, spec: InputSpec) -> bytes:
-    """Return the network as ONNX: images [N, 3, H, W] to logits and projection, N free."""
+    """Return the network as ONNX: images [N, 3, H, W] to logits, projection and evidence, N free."""
     if not isinstance(network, nn.Module):
         raise TypeError("only a torch module can be exported")
     network.eval()
@@ -43,9 +44,9 @@ def graph_of(network: Network, spec: InputSpec) -> bytes:
             network.to(memory_format=torch.contiguous_format),
             (torch.zeros(1, 3, spec.height, spec.width),),
             path,
-            input_names=list(NAMES[:1]),
-            output_names=list(NAMES[1:]),
-            dynamic_axes={name: {0: "n"} for name in NAMES},
+            input_names=[INPUT],
+            output_names=list(OUTPUTS),
+            dynamic_axes={name: {0: "n"} for name in (INPUT, *OUTPUTS)},
             opset_version=OPSET,
             dynamo=False,
         )
@@ -55,4 +56,4 @@ def graph_of(network: Network, spec: InputSpec) -> bytes:
 def run_graph(graph: bytes, batch: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the logits that ONNX Runtime computes, to compare with the network's."""
     session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
-    return np.asarray(session.run(["logits"], {"images": batch})[0], np.float32)
+    return np.asarray(session.run(list(OUTPUTS[:1]), {INPUT: batch})[0], np.float32)

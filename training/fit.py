@@ -12,20 +12,17 @@ from uuid import UUID
 import torch
 
 from consumers.imaging.inputs import InputSpec
-from consumers.imaging.networks import build
+from consumers.imaging.networks import build, known
 from schemas.model_package import MANIFEST
 from training.datasets import Examples, read_examples, read_films, read_parts
 from training.fitting import Fit
 from training.package import Data, Identity, package_of, refuse_existing, write_package
-from training.pretrained import PACKAGE, load_imagenet
+from training.pretrained import load_imagenet
 from training.recipe import Recipe
 from training.sources import Source, source_of
 from training.splits import Part
 
 log = logging.getLogger(__name__)
-
-#: TensorFlow's (x - 127) / 128, which the published weights of EfficientNet-Lite0 were trained with.
-MEAN, STD = 127 / 255, 128 / 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +36,7 @@ class Order:
     architecture: str
     classes: tuple[str, ...]
     external: tuple[Path, ...]
-    pixels: int
+    pixels: int | None  # None: the architecture's own
     from_imagenet: bool
     recipe: Recipe
 
@@ -59,15 +56,16 @@ def fit(order: Order, clocks: Clocks) -> dict[str, Any]:
     refuse_existing(folder)
     torch.manual_seed(order.recipe.seed)
     torch.set_num_threads(order.recipe.threads)
-    spec = InputSpec(order.pixels, order.pixels, (MEAN,) * 3, (STD,) * 3)
+    architecture = known(order.architecture)
+    pixels = order.pixels or architecture.pixels
+    spec = InputSpec(pixels, pixels, *architecture.scale)
     parts = read_parts(order.data, order.classes, spec)
     external = {folder.name: _external(folder, order.classes, spec) for folder in order.external}
     log.info("read %s", ", ".join(f"{len(part)} {name}" for name, part in parts.items()))
     network = build(order.architecture, len(order.classes))
     initial = "random weights"
     if order.from_imagenet:
-        load_imagenet(network)
-        initial = f"ImageNet weights of the Python package {PACKAGE} (Apache-2.0)"
+        initial = load_imagenet(network, order.architecture)
     network = network.to(memory_format=torch.channels_last)
     train, validation = parts[Part.TRAIN], parts[Part.VALIDATION]
     fitted = Fit(network, train, spec, order.recipe, clocks.seconds).run(validation)

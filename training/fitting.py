@@ -49,8 +49,8 @@ def infer(network: Network, images: NDArray[np.uint8], spec: InputSpec) -> tuple
     network.eval()
     starts = range(0, len(images), EVALUATION_BATCH)
     with torch.inference_mode():
-        pairs = [network(batch_of(images[start : start + EVALUATION_BATCH], spec)) for start in starts]
-    return tuple(torch.cat(part).float().numpy() for part in zip(*pairs, strict=True))
+        answers = [network(batch_of(images[start : start + EVALUATION_BATCH], spec))[:2] for start in starts]
+    return tuple(torch.cat(part).float().numpy() for part in zip(*answers, strict=True))
 
 
 def recompute_statistics(network: Network, images: NDArray[np.uint8], spec: InputSpec) -> None:
@@ -59,14 +59,15 @@ def recompute_statistics(network: Network, images: NDArray[np.uint8], spec: Inpu
     Averaged weights never saw a forward pass of their own, and a slow momentum keeps ImageNet's statistics for
     thousands of steps: either way the network looks useless until this is done.
     """
-    norms = [layer for layer in network.modules() if isinstance(layer, nn.BatchNorm2d)]
+    norms = [layer for layer in network.modules() if isinstance(layer, (nn.BatchNorm1d, nn.BatchNorm2d))]
+    network.eval()  # dropout would widen what the layers behind it see
     for layer in norms:
         layer.reset_running_stats()
         layer.momentum = None
-    network.train()
+        layer.train()
     with torch.no_grad():
         for start in range(0, len(images), EVALUATION_BATCH):
-            network.features(batch_of(images[start : start + EVALUATION_BATCH], spec))
+            network.classifier(network.features(batch_of(images[start : start + EVALUATION_BATCH], spec)))
     for layer in norms:
         layer.momentum = 0.1
     network.eval()
@@ -140,7 +141,7 @@ class Fit:
             for group in self._optimiser.param_groups:
                 group["lr"] = rate
             images = [augment(self._train.images[i], size, self._random, self._recipe.strength) for i in indices]
-            logits, _ = self._network(batch_of(np.stack(images), self._spec))
+            logits, *_ = self._network(batch_of(np.stack(images), self._spec))
             labels = torch.from_numpy(self._train.labels[indices])
             smoothing = self._recipe.label_smoothing
             loss = cross_entropy(logits, labels, weight=self._class_weights, label_smoothing=smoothing)
@@ -165,7 +166,8 @@ class Fit:
         return images
 
     def _size(self, epoch: int) -> int:
-        return self._recipe.small_size if epoch < self._recipe.small_epochs else self._spec.height
+        full = self._spec.height
+        return min(self._recipe.small_size, full) if epoch < self._recipe.small_epochs else full
 
     def _progress(self) -> float:
         """Share of the fit that is done, by work or by time, whichever is further."""

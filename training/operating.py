@@ -11,6 +11,8 @@ from training.measures import Labels, Scores
 
 #: A temperature beyond these means that the fit went wrong; it is bounded rather than believed.
 TEMPERATURES = (0.25, 20.0)
+#: A threshold is written with four digits, and neither 0 nor 1 parts anything.
+LOWEST = 1e-4
 RULE = "best mean of recall and specificity among the thresholds with at least the wanted recall, on validation"
 
 
@@ -56,4 +58,4 @@ def choose_threshold(scores: Scores, labels: Labels, recall_wanted: float) -> Th
     odds = np.log(np.array([below, candidates[best]]).clip(1e-6, 1 - 1e-6))
     odds -= np.log1p(-np.exp(odds))
     value = float(1 / (1 + np.exp(-odds.mean())))
-    return Threshold(round(value, 4), float(recalls[best]), float(specificities[best]))
+    return Threshold(round(min(max(value, LOWEST), 1 - LOWEST), 4), float(recalls[best]), float(specificities[best]))

@@ -8,7 +8,7 @@ from typing import cast
 
 import numpy as np
 
-from consumers.engines.engine import AGREEMENT, Engine
+from consumers.engines.engine import Engine, agreement
 from consumers.imaging.inputs import normalise, self_test_image
 from consumers.packages import ModelPackage
 from schemas.errors import ModelRefused, SettingInvalid
@@ -69,7 +69,7 @@ def check_self_test(engine: Engine, package: ModelPackage) -> None:
     answer = engine.infer(normalise(self_test_image(spec), spec)[None])
     expected = np.array([package.manifest.self_test_logits])
     difference = float(np.abs(answer.logits - expected).max()) if answer.logits.shape == expected.shape else np.inf
-    if not difference <= AGREEMENT:
+    if not difference <= agreement(expected):
         raise ModelRefused(f"{engine.name} answers {difference:.3g} beside the self-test of {_title(package)}")
 
 

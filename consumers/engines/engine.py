@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-#: Largest difference of a logit between any engine and torch's float32 eager mode on a CPU.
+#: Largest difference of a logit between any engine and torch's float32 eager mode on a CPU, at logits of size 1.
 AGREEMENT = 2e-3
 
 Batch = NDArray[np.float32]
@@ -15,10 +15,24 @@ Batch = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Inference:
-    """What a forward pass gave, a row an image: logits [N, classes], and the projection [N, at most 16]."""
+    """What a forward pass gave, a row an image: logits [N, classes], the projection [N, at most 16], the evidence.
+
+    Evidence: [N, classes, h, w], what each place of the image adds to each logit (`architectures.pooled.evidence`), or
+    [N, 1, h, w] where the architecture shows its attention instead; None where the package's graph gives none.
+    """
 
     logits: NDArray[np.float32]
     projection: NDArray[np.float32]
+    evidence: NDArray[np.float32] | None = None
+
+
+def agreement(expected: NDArray[np.floating]) -> float:
+    """Return the largest difference from what was expected that counts as agreement: float32 errs in shares.
+
+    >>> agreement(np.array([0.5, -0.1])), agreement(np.array([300.0, -500.0]))
+    (0.002, 1.0)
+    """
+    return AGREEMENT * max(1.0, float(np.abs(expected).max()))
 
     def row(self, index: int) -> "Inference":
         """Give one image's answer, as a batch of one."""
@@ -34,7 +48,10 @@ def one_by_one(run: Callable[[Batch], Inference], batch: Batch) -> Inference:
     """
     answers = [run(batch[index : index + 1]) for index in range(len(batch))]
     logits, projections = zip(*((answer.logits, answer.projection) for answer in answers), strict=True)
-    return Inference(np.concatenate(logits), np.concatenate(projections))
+    evidence = [answer.evidence for answer in answers if answer.evidence is not None]
+    return Inference(
+        np.concatenate(logits), np.concatenate(projections), np.concatenate(evidence) if evidence else None
+    )
 
 
 class Engine(Protocol):

@@ -4,7 +4,7 @@ import onnxruntime  # type: ignore[import-untyped] # ships no types
 
 from consumers.engines.engine import Batch, Inference, one_by_one
 from consumers.packages import ModelPackage
-from schemas.model_package import GRAPH
+from schemas.model_package import GRAPH, OUTPUTS
 
 
 class OnnxRuntimeEngine:
@@ -24,11 +24,11 @@ class OnnxRuntimeEngine:
         providers = ["CPUExecutionProvider"]
         self._session = onnxruntime.InferenceSession(package.read(GRAPH), options, providers=providers)
         self._input = self._session.get_inputs()[0].name
+        self._outputs = [name for name in OUTPUTS if name in {one.name for one in self._session.get_outputs()}]
 
     def infer(self, batch: Batch) -> Inference:
         """Run float32 [N, 3, H, W]."""
         return one_by_one(self._run, batch)
 
     def _run(self, batch: Batch) -> Inference:
-        logits, projection = self._session.run(["logits", "projection"], {self._input: batch})
-        return Inference(logits, projection)
+        return Inference(*self._session.run(self._outputs, {self._input: batch}))

@@ -5,7 +5,7 @@ import openvino  # type: ignore[import-untyped] # ships no types
 
 from consumers.engines.engine import Batch, Inference, one_by_one
 from consumers.packages import ModelPackage
-from schemas.model_package import GRAPH
+from schemas.model_package import GRAPH, OUTPUTS
 
 
 class OpenVinoEngine:
@@ -24,6 +24,7 @@ class OpenVinoEngine:
             "PERFORMANCE_HINT": "LATENCY",
         }
         self._compiled = core.compile_model(model, "CPU", options)
+        self._outputs = [name for name in OUTPUTS if name in {one.any_name for one in self._compiled.outputs}]
 
     def infer(self, batch: Batch) -> Inference:
         """Run float32 [N, 3, H, W]."""
@@ -31,5 +32,5 @@ class OpenVinoEngine:
 
     def _run(self, batch: Batch) -> Inference:
         answers = self._compiled.create_infer_request().infer([batch])
-        logits, projection = (np.asarray(answers[name], np.float32) for name in ("logits", "projection"))
-        return Inference(logits, projection)
+        # The arrays are the request's own memory.
+        return Inference(*(np.array(answers[name], np.float32) for name in self._outputs))

@@ -31,5 +31,5 @@ class TorchEngine:
         """Run float32 [N, 3, H, W]."""
         images = torch.from_numpy(batch).to(self._device).contiguous(memory_format=torch.channels_last)
         with torch.inference_mode():
-            logits, projection = self._network(images)
-        return Inference(logits.cpu().numpy(), projection.cpu().numpy())
+            logits, projection, evidence = self._network(images)
+        return Inference(logits.cpu().numpy(), projection.cpu().numpy(), evidence.cpu().numpy())

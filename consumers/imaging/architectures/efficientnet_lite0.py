@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
+from consumers.imaging.architectures.pooled import Pooled
+
 #: TensorFlow's epsilon; the published weights were trained with it.
 BATCH_NORM_EPSILON = 1e-3
 FEATURES = 1280
@@ -63,11 +65,11 @@ class InvertedBottleneck(nn.Module):
         return result + images if self.skips else result
 
 
-class EfficientNetLite0(nn.Module):
+class EfficientNetLite0(Pooled):
     """Logits and a linear projection of the pooled features, for [N, 3, H, W] images with H and W divisible by 32."""
 
     def __init__(self, classes: int, projection: int) -> None:
-        super().__init__()
+        super().__init__(FEATURES, projection, nn.Linear(FEATURES, classes), dropout=0.2)
         inputs = 32
         self.stem = nn.Sequential(convolution(3, inputs, 3, 2), nn.ReLU6(inplace=True))
         blocks: list[nn.Module] = []
@@ -78,16 +80,8 @@ class EfficientNetLite0(nn.Module):
                 inputs = stage.outputs
         self.blocks = nn.Sequential(*blocks)
         self.head = nn.Sequential(convolution(inputs, FEATURES, 1), nn.ReLU6(inplace=True))
-        self.dropout = nn.Dropout(0.2)
-        self.classifier = nn.Linear(FEATURES, classes)
-        self.projection = nn.Linear(FEATURES, projection)
 
-    def features(self, images: Tensor) -> Tensor:
-        """Pool the last map: [N, 3, H, W] to [N, 1280]."""
-        maps: Tensor = self.head(self.blocks(self.stem(images)))
-        return maps.mean((2, 3))
-
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Return logits [N, classes] and the projection [N, projection]."""
-        features = self.features(images)
-        return self.classifier(self.dropout(features)), self.projection(features)
+    def maps(self, images: Tensor) -> Tensor:
+        """Return the last map [N, 1280, H/32, W/32]."""
+        result: Tensor = self.head(self.blocks(self.stem(images)))
+        return result

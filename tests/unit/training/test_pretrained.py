@@ -13,7 +13,7 @@ from training.pretrained import load_imagenet
 def test_the_pretrained_network_computes_what_the_published_code_computes() -> None:
     """Same weights, same padding, same features."""
     ours = build("efficientnet_lite0", 2).eval()
-    load_imagenet(ours)
+    load_imagenet(ours, "efficientnet_lite0")
     theirs = EfficientNet.from_name("efficientnet-lite0").eval()
     names = [name for name in theirs.state_dict() if not name.startswith("_fc.")]
     tensors = [t for name, t in ours.state_dict().items() if not name.startswith(("classifier.", "projection."))]
@@ -31,7 +31,7 @@ def test_recomputed_statistics_are_the_data_s_own() -> None:
     network = build("baseline_cnn", 2)
     images = np.random.default_rng(0).integers(0, 256, (64, 32, 32), np.uint8)
     spec = InputSpec(32, 32, (0.5,) * 3, (0.5,) * 3)
-    first, norm = list(network.modules())[2:4]
+    first, norm = next(layer for layer in network.modules() if isinstance(layer, torch.nn.Sequential))[:2]
 
     recompute_statistics(network, images, spec)
 
