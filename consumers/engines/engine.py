@@ -25,6 +25,12 @@ class Inference:
     projection: NDArray[np.float32]
     evidence: NDArray[np.float32] | None = None
 
+    def row(self, index: int) -> "Inference":
+        """Give one image's answer, as a batch of one."""
+        one = slice(index, index + 1)
+        evidence = None if self.evidence is None else self.evidence[one]
+        return Inference(self.logits[one], self.projection[one], evidence)
+
 
 def agreement(expected: NDArray[np.floating]) -> float:
     """Return the largest difference from what was expected that counts as agreement: float32 errs in shares.
@@ -33,11 +39,6 @@ def agreement(expected: NDArray[np.floating]) -> float:
     (0.002, 1.0)
     """
     return AGREEMENT * max(1.0, float(np.abs(expected).max()))
-
-    def row(self, index: int) -> "Inference":
-        """Give one image's answer, as a batch of one."""
-        one = slice(index, index + 1)
-        return Inference(self.logits[one], self.projection[one])
 
 
 def one_by_one(run: Callable[[Batch], Inference], batch: Batch) -> Inference:
