@@ -6,6 +6,7 @@ from consumers.batches import BatchLimits
 from consumers.breaker import PostgresBreakers
 from consumers.dead_letters import DeadLetters
 from consumers.decoders import Decoders
+from consumers.expired import KnowingPurges, purged_by_journal
 from consumers.forward import Forward
 from consumers.handler import LoopLimits, Surroundings
 from consumers.inference import InferenceGroup
@@ -75,7 +76,7 @@ def serve(settings: Settings, health: Health, stop: Stop) -> None:
                 name=group,
                 lane=lane,
                 assignments=OneModel(Assignment(model=model)),
-                pool=decoders,
+                pool=KnowingPurges(decoders, purged_by_journal(settings)),
                 forward=forward,
                 codec=Codec(ids),
                 letters=DeadLetters(group, Codec(ids), vault),

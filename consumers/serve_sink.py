@@ -2,6 +2,7 @@
 
 from functools import partial
 
+from consumers.account_meter import accounts_metered
 from consumers.breaker import PostgresBreakers
 from consumers.dead_letters import DeadLetters
 from consumers.handler import LoopLimits, Surroundings
@@ -45,7 +46,7 @@ def serve(settings: Settings, health: Health, stop: Stop) -> None:
     loop = Loop(GROUP, [COMPLETED], handler, AtLeastOnce(broker.writer()), around)
     health.ready()
     try:
-        with lag_metered(settings, [GROUP]):
+        with lag_metered(settings, [GROUP]), accounts_metered(settings):
             together([partial(loop.run, stop)], stop, around.pulse)
     finally:
         table.close()

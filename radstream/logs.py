@@ -53,8 +53,8 @@ def exception_type(_logger: object, _method: str, event: _Event) -> _Event:
     return event
 
 
-def configure(service: str) -> None:
-    """Set up structlog and the standard library's logging for one service."""
+def configure(service: str, level: int = logging.INFO) -> None:
+    """Set up structlog and the standard library's logging for one service; what is below `level` is left out."""
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -64,6 +64,7 @@ def configure(service: str) -> None:
             allow_listed,
             structlog.processors.JSONRenderer(),
         ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )

@@ -164,6 +164,16 @@ class Settings:
         "5", "Time between two looks of a service at its groups' lag; ten make a verdict (seconds).", seconds
     )
 
+    reconcile_seconds: float = setting(
+        "30", "Time between two counts of what became of the acknowledged images, by the sink (seconds).", seconds
+    )
+    reconcile_window_seconds: float = setting(
+        "3600", "How far back such a count goes; `radstream reconcile` counts all (seconds).", seconds
+    )
+    stat_result_seconds: float = setting(
+        "60", "A STAT image without a result so long after its receipt is overdue (seconds).", seconds
+    )
+
     tick_seconds: float = setting("60", "Time between two ticks of the streams (seconds).", seconds)
     http_port: int = setting("{8080}", "Port of the console.", int)
     stow_port: int = setting("{8042}", "Port of STOW-RS; 0: no STOW-RS.", int)

@@ -24,6 +24,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "lag": ("lag", "Show how far each group is behind."),
     "drift": ("drift", "Show the windows' statistics."),
     "dlq": ("dlq", "List, show and replay dead letters; resume a group."),
+    "replay": ("replay", "Run a past stretch of the log on another version, and compare."),
     "reconcile": ("reconcile", "Compare what was acknowledged with what has a result."),
     "demo": ("demo", "Start, send radiographs, show the results, stop."),
 }

@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from radstream.commands import demo_report, reconcile
+from radstream.commands import demo_report
 from radstream.commands.demo_fates import Fate, Fates
 from radstream.commands.demo_labels import quality, read_labels
 from radstream.commands.demo_system import running_system
@@ -25,6 +25,7 @@ from radstream.commands.times import now
 from radstream.journal import pseudonyms_of
 from radstream.lag import measure
 from radstream.phantoms.dicom import write_phantoms
+from radstream.reconciliation import accounts
 from radstream.results import follow
 from radstream.settings import Settings, process_environment
 from radstream.windows import latest_windows
@@ -205,7 +206,7 @@ def _report(fates: Sequence[Fate], settings: Settings, began: datetime, data: Pa
         said = [(labels[one.file], one.result.finding if one.result else None) for one in fates if one.file in labels]
         demo_report.show_quality(quality(said))
     demo_report.show_lag(measure(settings))
-    demo_report.show_accounts(reconcile.accounts(settings, began))
+    demo_report.show_accounts(accounts(settings, began))
 
 
 def _counted(settings: Settings) -> int:

@@ -13,6 +13,7 @@ from radstream.commands.demo_fates import Fate
 from radstream.commands.demo_labels import Quality
 from radstream.commands.output import console, print_table
 from radstream.lag import GroupLag
+from radstream.reconciliation import Account
 from schemas.window_evaluated import WindowEvaluated
 from training.intervals import Estimate
 from training.splits import Part
@@ -71,7 +72,7 @@ def show_lag(groups: Sequence[GroupLag]) -> None:
     print_table("Lag", [lag.row_of(one) for one in groups], lag.COLUMNS)
 
 
-def show_accounts(accounts: Sequence[reconcile.Account]) -> None:
+def show_accounts(accounts: Sequence[Account]) -> None:
     """Show each calling AE's account."""
     rows = [{name: getattr(one, name) for name in reconcile.COLUMNS} for one in accounts]
     print_table("Reconciliation since the demo began", rows, reconcile.COLUMNS)

@@ -132,7 +132,9 @@ def write_prometheus_config(site: Site, _tools: Tools) -> None:
         f"  - job_name: {service}\n    static_configs:\n      - targets: ['{target}']\n"
         for service, target in targets.items()
     )
-    text = f"global:\n  scrape_interval: 5s\nscrape_configs:\n{jobs}"
+    alerts = Path(__file__).parents[2] / "infra" / "prometheus" / "alerts.yml"
+    rules = f"rule_files: ['{alerts}']\n" if alerts.exists() else ""
+    text = f"global:\n  scrape_interval: 5s\n{rules}scrape_configs:\n{jobs}"
     (site.config_dir / "prometheus.yml").write_text(text)
 
 

@@ -1,15 +1,14 @@
 """What Prometheus sees of the groups while images wait, while nobody reads, and when all is done."""
 
 from collections.abc import Callable
-from urllib.request import urlopen
 
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
 from radstream.settings import Settings
 from schemas.words import Lane
 from tests.integration.consumers.conftest import Made
 from tests.integration.consumers.films import film
+from tests.meters import meters
 from tests.proxy import wire_to
 from tests.publishing import Sender
 from tests.running import Service, until
@@ -18,14 +17,6 @@ pytestmark = pytest.mark.stack
 
 Start = Callable[..., Service]
 ROUTINE = {"group": "inference.chest-pneumonia.routine", "lane": "routine"}
-
-
-def meters(service: Service, name: str, **labels: str) -> list[tuple[dict[str, str], float]]:
-    """Read a service's samples of one name that carry these labels."""
-    with urlopen(f"http://127.0.0.1:{service.metrics_port}/metrics", timeout=10) as answer:
-        families = list(text_string_to_metric_families(answer.read().decode()))
-    samples = [sample for family in families for sample in family.samples if sample.name == name]
-    return [(one.labels, one.value) for one in samples if labels.items() <= one.labels.items()]
 
 
 def meter(service: Service, name: str, **labels: str) -> float | None:

@@ -6,9 +6,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from radstream.commands import dlq, drift, lag, reconcile
+from radstream.commands import dlq, drift, lag
 from radstream.commands import results as shown
 from radstream.lag import GroupLag, LagState
+from radstream.reconciliation import IN_FLIGHT, Counted, horizon, reconciled
 from radstream.results import Result
 from schemas.message_dead_lettered import MessageDeadLettered
 from schemas.window_evaluated import WindowEvaluated
@@ -164,9 +165,10 @@ def test_waiting_ends_at_the_timeout() -> None:
 
 def test_reconcile_counts_add_up() -> None:
     """Acknowledged = evaluated + not evaluated + waiting + missing, for each calling AE."""
-    counts = [("ER", "evaluated", 5, 5), ("ER", "not_evaluated", 2, 2), ("ER", None, 4, 1), ("ICU", "evaluated", 1, 1)]
+    rows = [("ER", "evaluated", 5, 5), ("ER", "not_evaluated", 2, 2), ("ER", None, 4, 1), ("ICU", "evaluated", 1, 1)]
+    counts = [Counted(ae=ae, outcome=how, events=every, due=due, stat_overdue=0) for ae, how, every, due in rows]
 
-    found = reconcile.reconciled(counts, {"ER": 3, "OPD": 2})
+    found = reconciled(counts, {"ER": 3, "OPD": 2})
 
     assert [(one.ae, one.acknowledged, one.waiting, one.missing) for one in found] == [
         ("ER", 14, 6, 1),
@@ -181,5 +183,5 @@ def test_what_a_group_has_not_read_yet_is_not_missing() -> None:
     streams = replace(LAG, group="streams", lane=None, lag_seconds=5000.0)
     nothing = replace(LAG, lag_messages=0, lag_seconds=999.0)
 
-    assert reconcile.horizon([behind, streams, nothing], AT) == AT - reconcile.IN_FLIGHT - timedelta(seconds=90)
-    assert reconcile.horizon([], AT) == AT - reconcile.IN_FLIGHT
+    assert horizon([behind, streams, nothing], AT) == AT - IN_FLIGHT - timedelta(seconds=90)
+    assert horizon([], AT) == AT - IN_FLIGHT
