@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
     from consumers.imaging.prepare import Prepared
 
+#: A file as it was fetched or sent.
+Content = bytes | bytearray
+
 READY = b"ready"
 _CHANNELS = 3
 #: An answer's head is a page of numbers (bytes).
@@ -34,10 +37,10 @@ class Decoded:
     acquired_at: float | None = None  # by the modality's clock (Unix seconds)
 
 
-def ask(link: "Connection[bytes, bytes]", part10: bytes, specs: Sequence[InputSpec]) -> None:
+def ask(link: "Connection[bytes, bytes]", content: Content, specs: Sequence[InputSpec]) -> None:
     """Send one image to a decoder, with the inputs that are wanted of it."""
     link.send_bytes(json.dumps([asdict(spec) for spec in specs]).encode())
-    link.send_bytes(part10)
+    link.send_bytes(content)
 
 
 def asked(link: "Connection[bytes, bytes]") -> tuple[bytes, list[InputSpec]]:

@@ -12,6 +12,7 @@ import cv2
 
 from consumers.decoder_frames import READY, answer, asked
 from consumers.imaging.prepare import prepare
+from consumers.imaging.wrap import as_part10
 from schemas.errors import NotEvaluable
 from schemas.words import Reason
 
@@ -28,10 +29,11 @@ def main(descriptor: int) -> None:
     link.send_bytes(READY)
     while True:
         try:
-            part10, specs = asked(link)
+            content, specs = asked(link)
         except (EOFError, OSError):
             return
         try:
+            part10 = as_part10(content)
             answer(link, [prepare(part10, spec) for spec in specs])
         except NotEvaluable as error:
             answer(link, error)

@@ -9,16 +9,17 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection
 
 from prometheus_client import Gauge
 
 from consumers.claim_check import fetch
-from consumers.decoder_frames import READY, Decoded, answered, ask
+from consumers.decoder_frames import READY, Content, Decoded, answered, ask
 from consumers.imaging.preprocess import InputSpec
 from consumers.lanes import LaneQueue
 from radstream.logs import get_log
@@ -48,8 +49,9 @@ class Fetched:
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    event: InstanceReceived
+    fetch: Callable[[], Content]
     specs: Sequence[InputSpec]
+    timeout_s: float
     future: Future[Fetched]
 
 
@@ -88,10 +90,10 @@ class DecoderProcess:
         """Whether the process runs and owes no answer."""
         return self._process.poll() is None and not self._link.poll(0)
 
-    def decode(self, part10: bytes, specs: Sequence[InputSpec], timeout_s: float) -> tuple[Decoded, ...]:
+    def decode(self, content: Content, specs: Sequence[InputSpec], timeout_s: float) -> tuple[Decoded, ...]:
         """Decode one image; raises NotEvaluable with its reason, `decoder_crashed` when the process died or hangs."""
         try:
-            ask(self._link, part10, specs)
+            ask(self._link, content, specs)
             if not self._link.poll(timeout_s):
                 raise NotEvaluable(Reason.DECODER_CRASHED, f"no answer in {timeout_s} s")
             return answered(self._link, specs)
@@ -129,8 +131,19 @@ class Decoders:
 
         The future raises what `fetch` raises; a reason of the decoder's is a value.
         """
+        return self._put(event.lane, partial(fetch, self._objects, event), specs, self._timeout_s)
+
+    def submit_bytes(
+        self, lane: Lane, content: Content, specs: Sequence[InputSpec], timeout_s: float
+    ) -> Future[Fetched]:
+        """Queue an image that is here already: a Part 10 file, a PNG or a JPEG."""
+        return self._put(lane, lambda: content, specs, min(timeout_s, self._timeout_s))
+
+    def _put(
+        self, lane: Lane, content: Callable[[], Content], specs: Sequence[InputSpec], timeout_s: float
+    ) -> Future[Fetched]:
         future: Future[Fetched] = Future()
-        self._queue.put(event.lane, _Job(event, specs, future))
+        self._queue.put(lane, _Job(content, specs, timeout_s, future))
         return future
 
     def waiting(self, lane: Lane) -> int:
@@ -162,7 +175,7 @@ class Decoders:
         begun = time.perf_counter()
         try:
             with BUSY.labels("fetch").track_inprogress():
-                part10 = fetch(self._objects, job.event)
+                content = job.fetch()
         # A future carries any error to the loop, which judges it; this thread must live on.
         except (RadStreamError, MemoryError, OSError) as error:
             job.future.set_exception(error)
@@ -171,7 +184,7 @@ class Decoders:
         outcome: tuple[Decoded, ...] | NotEvaluable
         try:
             with BUSY.labels("decode").track_inprogress():
-                outcome = decoder.decode(part10, job.specs, self._timeout_s)
+                outcome = decoder.decode(content, job.specs, job.timeout_s)
         except NotEvaluable as error:
             outcome = error
         done = time.perf_counter()

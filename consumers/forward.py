@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +35,13 @@ class _Waiting:
     tensor: NDArray[np.float32]
     since: float
     future: Future[Answer]
+
+
+class Engines(Protocol):
+    """What a group and the HTTP door ask of the door to the engines."""
+
+    def submit(self, lane: Lane, model: LoadedModel, tensor: NDArray[np.float32]) -> "Future[Answer]":
+        """Queue an image."""
 
 
 class Forward:

@@ -10,7 +10,7 @@ from consumers.clock import Clock
 from consumers.dead_letters import DeadLetters
 from consumers.decoder_frames import Decoded
 from consumers.decoders import Fetched
-from consumers.forward import Answer, Forward
+from consumers.forward import Answer, Engines
 from consumers.futures import followed, gathered, settled
 from consumers.headers import address, onward
 from consumers.imaging.inputs import InputSpec
@@ -68,7 +68,7 @@ class InferenceGroup:
     lane: Lane
     assignments: Assignments
     pool: Pool
-    forward: Forward
+    forward: Engines
     codec: Codec
     letters: DeadLetters
     instruments: Instruments

@@ -6,6 +6,9 @@ from consumers.batches import BatchLimits
 from consumers.breaker import PostgresBreakers
 from consumers.dead_letters import DeadLetters
 from consumers.decoders import Decoders
+from consumers.door.desk import Desk
+from consumers.door.serve import Door
+from consumers.door.terms import door_terms
 from consumers.expired import KnowingPurges, purged_by_journal
 from consumers.forward import Forward
 from consumers.handler import LoopLimits, Surroundings
@@ -15,6 +18,7 @@ from consumers.lag_meter import lag_metered
 from consumers.loop import Loop
 from consumers.models import Assignment, OneModel, load_model
 from consumers.publish import InTransaction
+from consumers.remembered import remembering
 from consumers.starting import Pulse, frugal_memory, patiently, together
 from radstream.kafka_broker import KafkaBroker
 from radstream.logs import get_log
@@ -47,11 +51,15 @@ def serve(settings: Settings, health: Health, stop: Stop) -> None:
     3. run a loop for each lane, in a thread of its own; the first that fails ends both
     """
     vault = Vault(settings.require_vault_key())
+    terms = door_terms(settings) if settings.predict_port else None
+    door = Door(terms) if terms else None
     decoders = Decoders(s3_objects(settings), settings.decode_workers, settings.decode_timeout_seconds)
     pulse, instruments = Pulse(), Instruments()
     forward = Forward(BatchLimits(settings.batch_images), beat=pulse.beat, counted=instruments.batch)
+    engines = remembering(forward, settings)
     try:
-        model = load_model(settings.model_dir, settings.engine)
+        assignments = OneModel(Assignment(model=load_model(settings.model_dir, settings.engine)))
+        model = assignments.assignment.model
         frugal_memory()
         decoders.wait_ready()
         ids = RegistryIds(settings.schema_registry_url)
@@ -75,9 +83,9 @@ def serve(settings: Settings, health: Health, stop: Stop) -> None:
             handler = InferenceGroup(
                 name=group,
                 lane=lane,
-                assignments=OneModel(Assignment(model=model)),
+                assignments=assignments,
                 pool=KnowingPurges(decoders, purged_by_journal(settings)),
-                forward=forward,
+                forward=engines,
                 codec=Codec(ids),
                 letters=DeadLetters(group, Codec(ids), vault),
                 instruments=around.instruments,
@@ -92,8 +100,13 @@ def serve(settings: Settings, health: Health, stop: Stop) -> None:
             instruments.queue("decode", partial(decoders.waiting, lane), lane)
         instruments.queue("forward", lambda: forward.waiting)
         health.ready()
+        calls = [partial(lane_loop, lane) for lane in Lane]
+        if terms and door:
+            calls.append(partial(door.run, Desk(decoders, engines, assignments, terms.shares), stop))
         with lag_metered(settings, [group_name(model.name, lane) for lane in Lane]):
-            together([partial(lane_loop, lane) for lane in Lane], stop, pulse)
+            together(calls, stop, pulse)
     finally:
+        if door:
+            door.close()
         forward.close()
         decoders.close()

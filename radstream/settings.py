@@ -186,7 +186,24 @@ class Settings:
     stow_sender_seconds: float = setting(
         "600", "How long a request to STOW-RS may keep us waiting for its sender, in all (seconds).", seconds
     )
-    predict_port: int = setting("{8043}", "Port of the prediction door.", int)
+    predict_port: int = setting("{8043}", "Port of the prediction door; 0: no door.", int)
+    predict_address: str = setting("127.0.0.1", "Address of the prediction door; beyond loopback it needs tokens.")
+    predict_tokens: Path | None = setting(None, "File of who may ask there, a name and a hashed token a line.", Path)
+    predict_request_bytes: int = setting(
+        "134217728", "Largest request to the prediction door; all in hand take at most twice as much (bytes).", positive
+    )
+    predict_images: int = setting(
+        "32", "Images in the prediction door's hand; more are answered 429 (count).", positive
+    )
+    predict_seconds: float = setting("30", "How long an image may wait there for its answer (seconds).", seconds)
+    predict_idle_seconds: float = setting("10", "How long a sender may be silent there (seconds).", seconds)
+    predict_sender_seconds: float = setting("60", "How long a sender may take there for a request (seconds).", seconds)
+    prediction_cache: bool = setting("0", "1: answer an input that the model has seen from Redis.", flag)
+    prediction_cache_seconds: float = setting("604800", "How long an answer is kept there (seconds).", seconds)
+    prediction_cache_answers: int = setting("100000", "How many answers are kept there (count).", positive)
+    prediction_cache_wait_seconds: float = setting(
+        "0.05", "How long an image waits for Redis before the model is asked (seconds).", seconds
+    )
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Self:

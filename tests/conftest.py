@@ -117,7 +117,8 @@ def service(
     started: list[Service] = []
 
     def begin(name: str, *, wait: bool = True, **environment: str) -> Service:
-        own = {"RADSTREAM_METRICS_PORT": str(unused_port()), "RADSTREAM_STOW_PORT": str(unused_port())}
+        ports = ("RADSTREAM_METRICS_PORT", "RADSTREAM_STOW_PORT", "RADSTREAM_PREDICT_PORT")
+        own = {name: str(unused_port()) for name in ports}
         settings = plain_environment | site.environment | own | environment
         one = Service(name, settings, tmp_path / f"{name}-{len(started)}.log")
         started.append(one)

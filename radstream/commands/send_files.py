@@ -8,7 +8,7 @@ from pathlib import Path
 from pydicom import dcmread
 from pydicom.errors import InvalidDicomError
 
-from radstream.commands.send_wrap import UnreadablePicture, is_picture, wrap
+from consumers.imaging.wrap import UnreadablePicture, is_picture, wrap
 
 #: Names that no sender means: other programs' notes in the same folders.
 PASSED_BY = frozenset({"labels.csv", "DICOMDIR"})

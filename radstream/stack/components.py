@@ -31,14 +31,16 @@ class Component:
     prepare: Callable[[Site, Tools], None] = servers.nothing_to_prepare
 
 
-def _service(name: str, module: Sequence[str], *ports: str, address: str = "http://127.0.0.1:{}") -> Component:
-    """Describe a service of ours: `python -m ...`, ready when its health door says so."""
+def _service(
+    name: str, module: Sequence[str], *ports: str, address: str = "http://127.0.0.1:{}", beside: tuple[str, ...] = ()
+) -> Component:
+    """Describe a service of ours: `python -m ...`, ready when its health door says so; `beside`: its other ports."""
     health = f"metrics_{name}"
     shown = ports[0] if ports else health
     return Component(
         name=name,
         group=Group.SERVICES,
-        ports=(*ports, health),
+        ports=(*ports, health, *beside),
         command=lambda site, _tools: servers.module(site, module, site.ports[health]),
         ready=lambda site: probes.health(site.ports[health]),
         address=lambda site: address.format(site.ports[shown]),
@@ -107,7 +109,7 @@ COMPONENTS: tuple[Component, ...] = (
         prepare=servers.write_prometheus_config,
     ),
     _service("dicom_listener", ["dicom_listener"], "dicom", address="127.0.0.1:{}"),
-    _service("inference", ["consumers", "inference"]),
+    _service("inference", ["consumers", "inference"], beside=("predict",)),
     _service("sink", ["consumers", "sink"]),
     _service("streams", ["streams"]),
     _service("training", ["training"]),

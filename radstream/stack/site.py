@@ -28,6 +28,9 @@ PORT_SETTINGS: Mapping[str, str] = {
     "prometheus": "RADSTREAM_PROMETHEUS_PORT",
 }
 
+#: Doors that 0 leaves out.
+_MAY_BE_CLOSED = frozenset({"RADSTREAM_STOW_PORT", "RADSTREAM_PREDICT_PORT"})
+
 #: Settings that make sense for one process only: never handed on to all of them.
 _OF_ONE_PROCESS = frozenset({"RADSTREAM_METRICS_PORT", "RADSTREAM_DIE_AT"})
 
@@ -161,6 +164,7 @@ def _offset(text: str) -> int:
 
 
 def _port(setting: str, text: str) -> int:
-    if not text.isdigit() or not 0 < int(text) < 2**16:
+    lowest = 0 if setting in _MAY_BE_CLOSED else 1
+    if not text.isdigit() or not lowest <= int(text) < 2**16:
         raise SettingInvalid(f"{setting}={text!r} is not a port")
     return int(text)

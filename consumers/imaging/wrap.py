@@ -4,6 +4,8 @@ What a bare picture does not say is not invented: no view and no body part, so i
 """
 
 import hashlib
+import struct
+from io import BytesIO
 from typing import Any
 
 import imagecodecs
@@ -12,6 +14,10 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import UID, DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian, JPEGBaseline8Bit
+
+from consumers.imaging.part10 import MAGIC, PREAMBLE
+from schemas.errors import NotEvaluable
+from schemas.words import Reason
 
 PNG = b"\x89PNG\r\n\x1a\n"
 JPEG = b"\xff\xd8\xff"
@@ -25,6 +31,7 @@ _LUMA = np.array([0.299, 0.587, 0.114])
 _SOF_BASELINE = 0xC0
 _FRAME_HEADERS = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # ITU-T T.81 table B.1
 _GREY_8_BITS = (8, 1)
+_IHDR_AT = 16  # behind the signature, the chunk's length and its name
 
 
 class UnreadablePicture(Exception):
@@ -49,6 +56,22 @@ def wrap(picture: bytes) -> Dataset:
     data_set.file_meta.MediaStorageSOPInstanceUID = data_set.SOPInstanceUID
     _add_pixels(data_set, picture)
     return data_set
+
+
+def as_part10(content: bytes) -> bytes:
+    """Give a Part 10 file: the content itself, or what `wrap` makes of a picture; raise NotEvaluable.
+
+    A preamble may look like a picture (PS3.10 7.1), so DICM behind it goes first.
+    """
+    if content[PREAMBLE : PREAMBLE + len(MAGIC)] == MAGIC or not is_picture(content):
+        return content
+    try:
+        data_set = wrap(content)
+    except UnreadablePicture as error:
+        raise NotEvaluable(Reason.UNDECODABLE, str(error)) from error
+    written = BytesIO()
+    data_set.save_as(written, enforce_file_format=True)
+    return written.getvalue()
 
 
 def derived_uid(picture: bytes, what: str) -> str:
@@ -114,6 +137,8 @@ def _add_pixels(data_set: Dataset, picture: bytes) -> None:
 def _grey(picture: bytes) -> NDArray[Any]:
     """Decode a picture to grey [H, W], uint8 or uint16; colour becomes brightness, transparency is dropped."""
     decode = imagecodecs.png_decode if picture.startswith(PNG) else imagecodecs.jpeg8_decode
+    if (declared := _declared_pixels(picture)) > MAX_PIXELS:  # before any memory is taken for them
+        raise UnreadablePicture(f"a picture of {declared} pixels can't be wrapped")
     try:
         image = np.asarray(decode(picture))
     except (RuntimeError, ValueError, MemoryError) as error:  # imagecodecs' errors are RuntimeErrors
@@ -127,12 +152,31 @@ def _grey(picture: bytes) -> NDArray[Any]:
     return np.ascontiguousarray(image)
 
 
+def _declared_pixels(picture: bytes) -> int:
+    """Multiply width and height as the header says them (PNG 3 11.2.1, ITU-T T.81 B.2.2); 0 where it can't be read.
+
+    >>> _declared_pixels(PNG + bytes.fromhex("0000000d49484452 00000100 00000200"))
+    131072
+    """
+    if picture.startswith(PNG):
+        found = struct.unpack_from(">II", picture, _IHDR_AT) if len(picture) >= _IHDR_AT + 8 else (0, 0)
+    else:
+        at = _jpeg_frame_at(picture)
+        found = struct.unpack_from(">HH", picture, at + 5) if at is not None else (0, 0)
+    return int(found[0]) * int(found[1])
+
+
 def _jpeg_frame(picture: bytes) -> tuple[int, int, int] | None:
     """Read the frame header (ITU-T T.81 B.2.2): marker's second byte, bits a sample, components."""
+    at = _jpeg_frame_at(picture)
+    return None if at is None else (picture[at + 1], picture[at + 4], picture[at + 9])
+
+
+def _jpeg_frame_at(picture: bytes) -> int | None:
+    """Find the frame header's marker."""
     at = 2
     while at + 9 < len(picture) and picture[at] == JPEG[0]:
-        marker, length = picture[at + 1], int.from_bytes(picture[at + 2 : at + 4], "big")
-        if marker in _FRAME_HEADERS:
-            return marker, picture[at + 4], picture[at + 9]
-        at += 2 + length
+        if picture[at + 1] in _FRAME_HEADERS:
+            return at
+        at += 2 + int.from_bytes(picture[at + 2 : at + 4], "big")
     return None

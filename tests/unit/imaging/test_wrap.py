@@ -12,8 +12,8 @@ from pydicom import Dataset, dcmread
 from pydicom.encaps import generate_frames
 from pydicom.uid import UID, ExplicitVRLittleEndian, JPEGBaseline8Bit
 
+from consumers.imaging.wrap import UnreadablePicture, wrap
 from radstream.commands.send_files import files_of, film_of
-from radstream.commands.send_wrap import UnreadablePicture, wrap
 
 
 def ramp(dtype: Any = np.uint8, shape: tuple[int, ...] = (31, 41)) -> NDArray[Any]:

@@ -1,0 +1,108 @@
+"""The door's images keep to their share: a flood of them leaves decoders and engine to the log's."""
+
+from collections.abc import Iterator
+from concurrent.futures import Future
+
+import pytest
+
+from consumers.batches import BatchLimits
+from consumers.door.desk import Desk, Shares
+from consumers.forward import Forward
+from consumers.models import Assignment, OneModel
+from schemas.inference_completed import InferenceCompleted
+from schemas.words import Lane
+from tests.running import until
+from tests.unit.consumers.door.site import Pool, image
+from tests.unit.consumers.loaded import FirstPixel, loaded
+
+SHARES = Shares(decoding=2, under_way=3, decode_seconds=20)
+
+
+@pytest.fixture
+def pool() -> Pool:
+    """Give decoders."""
+    return Pool()
+
+
+@pytest.fixture
+def forward() -> Iterator[Forward]:
+    """Give an engine that the test turns by hand."""
+    made = Forward(BatchLimits(), threads=0)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def desk(pool: Pool, forward: Forward) -> Desk:
+    """Give a desk before both."""
+    return Desk(pool, forward, OneModel(Assignment(model=loaded(FirstPixel()))), SHARES)
+
+
+def finished(forward: Forward, answers: list[Future[InferenceCompleted]]) -> list[str | None]:
+    """Turn the engine until all are answered; give the findings."""
+    until(lambda: forward.turn() or all(one.done() for one in answers), 20, "not answered")
+    while not all(one.done() for one in answers):
+        forward.turn()
+    return [one.result().finding for one in answers]
+
+
+def test_no_more_than_their_share_are_at_the_decoders(desk: Desk, pool: Pool, forward: Forward) -> None:
+    """However many were sent."""
+    answers = [desk.ask(Lane.ROUTINE, image(f"hold {number}")) for number in range(20)]
+    waiting = desk.waiting
+    while not all(one.done() for one in answers):
+        pool.let_go()
+        forward.turn()
+
+    assert waiting == 18
+    assert pool.most_at_once == SHARES.decoding
+
+
+def test_no_more_than_their_share_wait_for_the_engine(desk: Desk, pool: Pool, forward: Forward) -> None:
+    """So that a STAT image from the log waits for a few of them at most, whatever their lane."""
+    answers = [desk.ask(Lane.STAT, image("1.0")) for _ in range(20)]
+
+    assert (forward.waiting, desk.waiting) == (3, 17)
+    assert finished(forward, answers) == ["PNEUMONIA"] * 20
+    assert pool.at_once == 0
+
+
+def test_stat_goes_first(desk: Desk, pool: Pool) -> None:
+    """Among the door's own, too."""
+    for number in range(4):
+        desk.ask(Lane.ROUTINE, image(f"hold {number}"))
+    desk.ask(Lane.STAT, image("hold stat"))
+
+    pool.let_go()
+
+    assert [order for _, order in pool.seen][2] == "hold stat"
+
+
+def test_an_image_that_nobody_waits_for_is_dropped(desk: Desk, pool: Pool, forward: Forward) -> None:
+    """Before any decoder begins it."""
+    held = [desk.ask(Lane.ROUTINE, image(f"hold {number}")) for number in range(2)]
+    dropped = desk.ask(Lane.ROUTINE, image("-1.0"))
+    last = desk.ask(Lane.ROUTINE, image("1.0"))
+
+    assert dropped.cancel()
+    pool.let_go()
+
+    assert finished(forward, [*held, last]) == ["PNEUMONIA"] * 3
+    assert "-1.0" not in {order for _, order in pool.seen}
+
+
+def test_a_failure_gives_its_place_back(desk: Desk, forward: Forward) -> None:
+    """Reasons, failures of ours, no image: none of them keeps a place."""
+    for content in (image("view"), image("nonsense"), b"none", image("internal")) * 5:
+        assert desk.ask(Lane.ROUTINE, content).exception(20) is not None
+
+    assert finished(forward, [desk.ask(Lane.ROUTINE, image("1.0"))]) == ["PNEUMONIA"]
+
+
+def test_a_result_names_no_image(desk: Desk, forward: Forward) -> None:
+    """What stands for its event says nothing."""
+    answer = desk.ask(Lane.ROUTINE, image("1.0"))
+    finished(forward, [answer])
+
+    result = answer.result()
+    assert {result.study_pseudonym, result.instance_pseudonym, result.object_key, result.sha256, result.site} == {""}
