@@ -20,6 +20,7 @@ from pydicom.encaps import generate_frames
 
 from consumers.imaging.codestreams import FrameHeader, j2k_header, jpeg_header, undecodable, whole
 from consumers.imaging.part10 import DEFLATED, EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, Part10, PixelElement
+from consumers.imaging.reduced import HALVED, decode_halved
 from schemas.errors import NotEvaluable
 from schemas.words import Reason
 
@@ -147,8 +148,11 @@ def check_pixels(part10: Part10) -> tuple[int, int, Cell]:
     return rows, columns, Cell(allocated, stored, high_bit, bool(_number(dataset, "PixelRepresentation", 0)))
 
 
-def decode(part10: Part10) -> Frame:
-    """Decode the only frame; raises NotEvaluable with the reason when there is none that we can read."""
+def decode(part10: Part10, wanted: tuple[int, int] | None = None) -> Frame:
+    """Decode the only frame; raises NotEvaluable with the reason when there is none that we can read.
+
+    With `wanted` [rows, columns] a frame of wavelets may come smaller, never below that: see `reduced`.
+    """
     check_syntax(part10.transfer_syntax_uid)
     rows, columns, cell = check_pixels(part10)
     if part10.pixels is None or part10.pixels.is_encapsulated == (part10.transfer_syntax_uid in NATIVE):
@@ -163,7 +167,13 @@ def decode(part10: Part10) -> Frame:
     header = read_header(frame)
     if (header.rows, header.columns, header.components) != (rows, columns, 1) or header.precision > cell.allocated:
         raise undecodable("codestream and data set disagree on the image's shape")
-    samples = _samples(_guarded(decoder, whole(frame)), rows, columns)
+    frame = whole(frame)
+    small = (
+        decode_halved(part10.transfer_syntax_uid, frame, wanted, cell.stored)
+        if wanted and part10.transfer_syntax_uid in HALVED
+        else None
+    )
+    samples = _samples(_guarded(decoder, frame), rows, columns) if small is None else small
     if header.precision != cell.stored:
         # The codestream is what was measured; an old BitsStored is often left over from before compression.
         cell = Cell(cell.allocated, header.precision, header.precision - 1, cell.signed)

@@ -15,7 +15,7 @@ from consumers.imaging.part10 import read_part10, transfer_syntax_of
 from consumers.imaging.preprocess import InputSpec, normalise, resize
 from consumers.imaging.scope import check_scope
 from consumers.imaging.statistics import image_statistics
-from consumers.imaging.windowing import to_grey
+from consumers.imaging.windowing import follows_from_tags, to_grey
 from schemas.errors import NotEvaluable
 
 
@@ -53,9 +53,10 @@ def _prepare(part10: bytes | memoryview, spec: InputSpec) -> Prepared:
     parsed = read_part10(part10)
     try:
         needs_review = check_scope(parsed.dataset)
-        check_pixels(parsed)
+        _, _, cell = check_pixels(parsed)
         numbers, taken_at = acquisition(parsed.dataset), acquired_at(parsed.dataset)
-        grey = resize(to_grey(decode(parsed), parsed.dataset), spec)
+        wanted = (spec.height, spec.width) if follows_from_tags(cell, parsed.dataset) else None
+        grey = resize(to_grey(decode(parsed, wanted), parsed.dataset), spec)
     except NotEvaluable:
         raise
     # pydicom converts values lazily, so any access to a damaged element may raise whatever its value leads to.

@@ -86,6 +86,19 @@ def voi(values: Values, dataset: Dataset, present: Callable[[], Values]) -> Valu
     return _bounded((values - low) / ((high - low) or 1.0))
 
 
+def follows_from_tags(cell: Cell, dataset: Dataset) -> bool:
+    """Say whether a film's greys follow from its tags: without a window its darkest and brightest pixel decide them."""
+    asked: list[bool] = []
+    some = np.arange(256.0 if cell.allocated == 8 else 2.0)  # noqa: PLR2004 - plain 8-bit grey has all its levels
+
+    def present() -> Values:
+        asked.append(True)
+        return some
+
+    voi(modality(some, dataset), dataset, present)
+    return not asked
+
+
 def grey_table(cell: Cell, dataset: Dataset, samples: Samples) -> NDArray[np.uint8]:
     """Return the 8-bit grey of each bit pattern: 256 or 65536 entries."""
     values = modality(values_of(cell), dataset)
