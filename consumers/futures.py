@@ -48,6 +48,29 @@ def followed(first: Future[S], then: Callable[[S], Future[T]]) -> Future[T]:
     return made
 
 
+def tolerated(first: Future[T], *, when: bool) -> Future[T | None]:
+    """Give a future that, `when` so, is None where the first one fails: for work that nobody may wait for in vain.
+
+    >>> failed: Future[int] = Future()
+    >>> failed.set_exception(ZeroDivisionError())
+    >>> tolerated(failed, when=True).result() is None
+    True
+    """
+    made: Future[T | None] = Future()
+
+    def first_done(done: Future[T]) -> None:
+        error = done.exception()
+        if error is None:
+            made.set_result(done.result())
+        elif when:
+            made.set_result(None)
+        else:
+            made.set_exception(error)
+
+    first.add_done_callback(first_done)
+    return made
+
+
 def gathered(futures: Sequence[Future[T]]) -> Future[list[T]]:
     """Give one future of all results, in order; it raises the first error in that order, when all are done.
 

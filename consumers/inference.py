@@ -11,12 +11,12 @@ from consumers.dead_letters import DeadLetters
 from consumers.decoder_frames import Decoded
 from consumers.decoders import Fetched
 from consumers.forward import Answer, Engines
-from consumers.futures import followed, gathered, settled
-from consumers.headers import address, onward
+from consumers.futures import followed, gathered, settled, tolerated
+from consumers.headers import Address, address, onward
 from consumers.imaging.inputs import InputSpec
 from consumers.instruments import Instruments
 from consumers.models import Assignment, Assignments
-from consumers.outcome import Asked, evaluated, not_evaluated
+from consumers.outcome import Answering, Asked, evaluated, not_evaluated
 from consumers.window import InHand
 from radstream.broker import Message, Outgoing
 from radstream.logs import get_log
@@ -24,8 +24,8 @@ from schemas.codec import Codec
 from schemas.errors import BadImage, BadMessage, NotEvaluable, UndecodableMessage
 from schemas.inference_completed import InferenceCompleted
 from schemas.instance_received import InstanceReceived
-from schemas.topics import COMPLETED
-from schemas.words import Lane, Reason
+from schemas.topics import COMPLETED, SHADOWED
+from schemas.words import Lane, Reason, Role
 
 #: Reasons that are a failure of the image's bytes or of ours: they stand in the dead letters too (promise 3).
 DEAD = frozenset(
@@ -52,11 +52,11 @@ class Seen:
 
     message: Message
     event: InstanceReceived
-    revision: int
+    asked: Address
     assigned: Sequence[Assignment]
     stages: Mapping[str, float]  # name to milliseconds
     images: Sequence[Decoded] = ()  # for each assignment, in order; none: not evaluated
-    answers: Sequence[Answer] = ()  # for each assignment, in order
+    answers: Sequence[Answer | None] = ()  # for each assignment, in order; None: a shadow that failed
     reason: Reason = Reason.INTERNAL  # where there are no answers
 
 
@@ -84,7 +84,7 @@ class InferenceGroup:
         seen = Seen(
             message=message,
             event=event,
-            revision=asked.revision,
+            asked=asked,
             assigned=assigned,
             stages={"queue": _milliseconds(self.clock.utc() - event.received_at)},
         )
@@ -112,9 +112,8 @@ class InferenceGroup:
         reason = error.reason if isinstance(error, BadImage) else Reason.INTERNAL
         stage_ms = {"queue": _milliseconds(item.first_seen - event.received_at)}
         to = address(item.message.headers)
-        asked = self._asked(event, to.revision, stage_ms)
-        by = self.assignments.of(event, to)[0].answering
-        return [self._outgoing(item.message, not_evaluated(asked, by, reason)), letter]
+        asked = self._asked(event, to, stage_ms)
+        return [self._outgoing(item.message, not_evaluated(asked, self.assignments.who(event, to), reason)), letter]
 
     def _event(self, message: Message) -> InstanceReceived:
         event = self.codec.decode(message.value)
@@ -131,28 +130,45 @@ class InferenceGroup:
             return settled(replace(seen, stages=stages, reason=fetched.images.reason))
         made = dict(zip(specs, fetched.images, strict=True))
         images = [made[one.model.spec] for one in seen.assigned]
-        asked = [
-            self.forward.submit(self.lane, one.model, image.tensor)
-            for one, image in zip(seen.assigned, images, strict=True)
-        ]
+        asked = [self._submitted(one, image) for one, image in zip(seen.assigned, images, strict=True)]
         return followed(
             gathered(asked), lambda answers: settled(replace(seen, stages=stages, images=images, answers=answers))
         )
 
+    def _submitted(self, by: Assignment, image: Decoded) -> "Future[Answer | None]":
+        """Send an image to one model; a shadow that fails spoils nothing of what is delivered."""
+        return tolerated(self.forward.submit(self.lane, by.model, image.tensor), when=by.role is Role.SHADOW)
+
     def _results(self, one: Seen) -> list[Outgoing]:
         if not one.answers:
-            asked = self._asked(one.event, one.revision, one.stages)
+            asked = self._asked(one.event, one.asked, one.stages)
             return [self._outgoing(one.message, not_evaluated(asked, by.answering, one.reason)) for by in one.assigned]
-        made = []
-        for by, image, answer in zip(one.assigned, one.images, one.answers, strict=True):
-            stages = {**one.stages, "batch": answer.waited_ms, "forward": answer.forward_ms}
-            found = (answer.inference.logits[0], answer.inference.projection[0])
-            result = evaluated(self._asked(one.event, one.revision, stages), by.answering, image, found)
-            made.append(self._outgoing(one.message, result))
-        return made
+        return [
+            self._outgoing(one.message, self._result(one, by.answering, image, answer))
+            for by, image, answer in zip(one.assigned, one.images, one.answers, strict=True)
+        ]
 
-    def _asked(self, event: InstanceReceived, revision: int, stage_ms: Mapping[str, float]) -> Asked:
-        return Asked(event=event, revision=revision, completed_at=self.clock.utc(), stage_ms=stage_ms)
+    def _result(self, one: Seen, by: Answering, image: Decoded, answer: Answer | None) -> InferenceCompleted:
+        """Make one result; raises NotEvaluable for an answer that is delivered and is no number."""
+        if answer is None:
+            return not_evaluated(self._asked(one.event, one.asked, one.stages), by, Reason.INTERNAL)
+        stages = {**one.stages, "batch": answer.waited_ms, "forward": answer.forward_ms}
+        asked = self._asked(one.event, one.asked, stages)
+        try:
+            return evaluated(asked, by, image, (answer.inference.logits[0], answer.inference.projection[0]))
+        except NotEvaluable as error:
+            if by.role is not Role.SHADOW:
+                raise
+            return not_evaluated(asked, by, error.reason)
+
+    def _asked(self, event: InstanceReceived, to: Address, stage_ms: Mapping[str, float]) -> Asked:
+        return Asked(
+            event=event,
+            revision=to.revision,
+            completed_at=self.clock.utc(),
+            stage_ms=stage_ms,
+            supersedes=to.supersedes,
+        )
 
     def _outgoing(self, message: Message, result: InferenceCompleted) -> Outgoing:
         self.instruments.result(result)
@@ -160,15 +176,18 @@ class InferenceGroup:
             "image answered",
             event_id=str(result.event_id),
             lane=self.lane,
+            model_version=result.model_version,
+            role=result.role,
             outcome=result.outcome,
             reason=result.reason,
             latency_ms=round(_milliseconds(result.completed_at - result.received_at), 1),
         )
         begun = self.clock.monotonic()
+        topic = SHADOWED if result.role is Role.SHADOW else COMPLETED
         made = Outgoing(
-            topic=COMPLETED,
+            topic=topic,
             key=result.study_pseudonym.encode(),
-            value=self.codec.encode(COMPLETED, result),
+            value=self.codec.encode(topic, result),
             headers=onward(message.headers, result.received_at),
         )
         self.instruments.stage("encode", self.lane, self.clock.monotonic() - begun)

@@ -11,7 +11,7 @@ from consumers.engines.engine import Engine
 from consumers.headers import Address
 from consumers.imaging.inputs import InputSpec
 from consumers.manifest import Manifest
-from consumers.outcome import Answering
+from consumers.outcome import Answering, Named
 from consumers.packages import digest, load_package
 from schemas.instance_received import InstanceReceived
 from schemas.model_package import MANIFEST
@@ -71,7 +71,13 @@ class Assignments(Protocol):
     """Who answers which image: a pure function of deployments, study and receipt."""
 
     def of(self, event: InstanceReceived, asked: Address) -> Sequence[Assignment]:
-        """Give at least one: first the one whose result is delivered, then who answers beside it."""
+        """Give at least one: first the one whose result is delivered, then who answers beside it.
+
+        Raises Unavailable where the image must wait, BadMessage for a recall that names nobody, ModelRefused.
+        """
+
+    def who(self, event: InstanceReceived, asked: Address) -> Named:
+        """Name whose result is delivered, loaded or not. Never raises."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +89,10 @@ class OneModel:
     def of(self, event: InstanceReceived, asked: Address) -> Sequence[Assignment]:  # noqa: ARG002 - whatever is asked
         """Give that one."""
         return (self.assignment,)
+
+    def who(self, event: InstanceReceived, asked: Address) -> Named:  # noqa: ARG002 - whatever is asked
+        """Name that one."""
+        return self.assignment.answering
 
 
 def load_model(folder: Path, engine: str | None) -> LoadedModel:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,14 +21,20 @@ PROJECTION = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answering:
-    """Which model answers, and in which part of which deployment."""
+class Named:
+    """Which model version a result is of, and in which part of which deployment."""
 
     model: str
     version: str
-    operating: Operating
     deployment_revision: int = 0  # before any deployment was recorded
     role: Role = Role.CHAMPION
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answering(Named):
+    """One that is loaded and answers."""
+
+    operating: Operating
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +45,7 @@ class Asked:
     revision: int
     completed_at: datetime  # UTC
     stage_ms: Mapping[str, float]
+    supersedes: UUID | None = None  # the result that a recall replaces
 
 
 def evaluated(
@@ -71,16 +79,17 @@ def clock_skew_seconds(event: InstanceReceived, image: Decoded) -> float | None:
     return None if image.acquired_at is None else event.received_at.timestamp() - image.acquired_at
 
 
-def not_evaluated(asked: Asked, by: Answering, reason: Reason) -> InferenceCompleted:
+def not_evaluated(asked: Asked, by: Named, reason: Reason) -> InferenceCompleted:
     """Make the result of an image that the model did not look at: nobody may rely on it, so a person looks."""
     return _result(asked, by, outcome=Outcome.NOT_EVALUATED, needs_review=True, reason=reason)
 
 
-def _result(asked: Asked, by: Answering, **differing: object) -> InferenceCompleted:
+def _result(asked: Asked, by: Named, **differing: object) -> InferenceCompleted:
     event = asked.event
     return InferenceCompleted(
         result_id=result_id(event.event_id, by.model, by.version, by.role),
         result_revision=asked.revision,
+        supersedes=asked.supersedes,
         model=by.model,
         model_version=by.version,
         deployment_revision=by.deployment_revision,

@@ -6,6 +6,8 @@ from consumers.batches import BatchLimits
 from consumers.breaker import PostgresBreakers
 from consumers.dead_letters import DeadLetters
 from consumers.decoders import Decoders
+from consumers.deployed import follow_in_thread
+from consumers.deployed_models import deployed_models
 from consumers.door.desk import Desk
 from consumers.door.serve import Door
 from consumers.door.terms import door_terms
@@ -16,19 +18,17 @@ from consumers.inference import InferenceGroup
 from consumers.instruments import Instruments
 from consumers.lag_meter import lag_metered
 from consumers.loop import Loop
-from consumers.models import Assignment, OneModel, load_model
 from consumers.publish import InTransaction
 from consumers.remembered import remembering
 from consumers.starting import Pulse, frugal_memory, patiently, together
 from radstream.kafka_broker import KafkaBroker
-from radstream.logs import get_log
 from radstream.objects import s3_objects
 from radstream.registry import RegistryIds
 from radstream.service import Health, Stop
 from radstream.settings import Settings
 from radstream.vault import Vault
 from schemas.codec import Codec
-from schemas.topics import COMPLETED, DEAD_LETTERED, RECEIVED_ROUTINE, RECEIVED_STAT
+from schemas.topics import COMPLETED, DEAD_LETTERED, MODEL_DEPLOYED, RECEIVED_ROUTINE, RECEIVED_STAT, SHADOWED
 from schemas.words import Lane
 
 TOPIC_OF = {Lane.STAT: RECEIVED_STAT, Lane.ROUTINE: RECEIVED_ROUTINE}
@@ -46,9 +46,10 @@ def group_name(model: str, lane: Lane) -> str:
 def serve(settings: Settings, health: Health, stop: Stop) -> None:
     """Run both lanes until asked to stop; raises what ends the process (Fenced, OffsetUnknown, ModelRefused).
 
-    1. load the model and start the decoders: nothing is taken from the log before both can work
-    2. wait for the schemas: a service never registers them
-    3. run a loop for each lane, in a thread of its own; the first that fails ends both
+    1. start the decoders, wait for the schemas: a service never registers them
+    2. read the deployments to their end and load what answers now: nothing is taken from the log before that
+    3. run a loop for each lane, in a thread of its own, and one that follows the deployments; the first lane that fails
+       ends both
     """
     vault = Vault(settings.require_vault_key())
     terms = door_terms(settings) if settings.predict_port else None
@@ -58,13 +59,14 @@ def serve(settings: Settings, health: Health, stop: Stop) -> None:
     forward = Forward(BatchLimits(settings.batch_images), beat=pulse.beat, counted=instruments.batch)
     engines = remembering(forward, settings)
     try:
-        assignments = OneModel(Assignment(model=load_model(settings.model_dir, settings.engine)))
-        model = assignments.assignment.model
-        frugal_memory()
         decoders.wait_ready()
         ids = RegistryIds(settings.schema_registry_url)
-        patiently(lambda: [ids.id_of(topic) for topic in (COMPLETED, DEAD_LETTERED)], "schemas", health, stop)
-        get_log().info("model loaded", model=model.name, model_version=model.version, engine=model.engine.name)
+        written = (COMPLETED, SHADOWED, DEAD_LETTERED, MODEL_DEPLOYED)
+        patiently(lambda: [ids.id_of(topic) for topic in written], "schemas", health, stop)
+        assignments, follower = deployed_models(settings, Codec(ids), health)
+        patiently(assignments.log.refresh, "deployments", health, stop)
+        patiently(follower.start, "models", health, stop)
+        frugal_memory()
         around = Surroundings(
             broker=KafkaBroker(settings),
             breakers=PostgresBreakers(settings),
@@ -79,7 +81,7 @@ def serve(settings: Settings, health: Health, stop: Stop) -> None:
         )
 
         def lane_loop(lane: Lane) -> None:
-            group = group_name(model.name, lane)
+            group = group_name(assignments.model, lane)
             handler = InferenceGroup(
                 name=group,
                 lane=lane,
@@ -100,10 +102,11 @@ def serve(settings: Settings, health: Health, stop: Stop) -> None:
             instruments.queue("decode", partial(decoders.waiting, lane), lane)
         instruments.queue("forward", lambda: forward.waiting)
         health.ready()
+        follow_in_thread(follower, stop)
         calls = [partial(lane_loop, lane) for lane in Lane]
         if terms and door:
             calls.append(partial(door.run, Desk(decoders, engines, assignments, terms.shares), stop))
-        with lag_metered(settings, [group_name(model.name, lane) for lane in Lane]):
+        with lag_metered(settings, [group_name(assignments.model, lane) for lane in Lane]):
             together(calls, stop, pulse)
     finally:
         if door:

@@ -122,8 +122,11 @@ class TransactionalWriter(Protocol):
 class Broker(Protocol):
     """The way to a log."""
 
-    def begin_group(self, group: str, topics: Sequence[str]) -> bool:
-        """Set a group's offsets to the log's start where it has none: a step of deployment. Say whether any was set."""
+    def begin_group(self, group: str, topics: Sequence[str], *, at_end: bool = False) -> bool:
+        """Set a group's offsets where it has none, to the log's start or end: a step of deployment.
+
+        Say whether any was set.
+        """
 
     def reader(self, group: str, topics: Sequence[str], on_lost: Callable[[frozenset[Partition]], None]) -> GroupReader:
         """Join a group."""

@@ -18,6 +18,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # re-exported
     ResourceType,
 )
 
+from radstream.deployments import deploy_first
 from radstream.kafka import CALL_SECONDS, admin, translated
 from radstream.kafka_broker import KafkaBroker
 from radstream.objects import s3_objects
@@ -130,16 +131,19 @@ STEPS: Mapping[str, Callable[[Settings], object]] = {
     "postgres": deploy_database,
     "object_store": deploy_bucket,
 }
+#: What is deployed when every server has been: the first champion's record needs the topic and its schema.
+MODELS = "models"
 
 
-def deploy(settings: Settings, servers: Sequence[str] = tuple(STEPS)) -> None:
-    """Run the steps of these servers, side by side. Every step can be repeated."""
+def deploy(settings: Settings, servers: Sequence[str] = (*STEPS, MODELS)) -> None:
+    """Run the steps of these servers, side by side, and the models' last. Every step can be repeated."""
     steps = [STEPS[server] for server in servers if server in STEPS]
-    if not steps:
-        return
-    with ThreadPoolExecutor(len(steps)) as pool:
-        for future in [pool.submit(step, settings) for step in steps]:
-            future.result()
+    if steps:
+        with ThreadPoolExecutor(len(steps)) as pool:
+            for future in [pool.submit(step, settings) for step in steps]:
+                future.result()
+    if MODELS in servers:
+        deploy_first(settings)
 
 
 def _new(topic: Topic) -> NewTopic:

@@ -42,9 +42,10 @@ class KafkaBroker:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
-    def begin_group(self, group: str, topics: Sequence[str]) -> bool:
-        """Set a group's offsets to the log's start where it has none, as a consumer without a subscription would.
+    def begin_group(self, group: str, topics: Sequence[str], *, at_end: bool = False) -> bool:
+        """Set a group's offsets where it has none: to the log's start, or to its end of this moment.
 
+        As a consumer without a subscription would.
         An AdminClient would not do: asked while a new broker still makes its offsets topic, it never gets its answer,
         and hangs when it is freed (librdkafka 2.16).
         """
@@ -56,7 +57,7 @@ class KafkaBroker:
             found = client.committed(partitions, timeout=CALL_SECONDS)
             new = [TopicPartition(one.topic, one.partition) for one in found if one.offset < 0]
             for one in new:
-                one.offset = client.get_watermark_offsets(one, timeout=CALL_SECONDS)[0]
+                one.offset = client.get_watermark_offsets(one, timeout=CALL_SECONDS)[int(at_end)]
             if new:
                 client.commit(offsets=new, asynchronous=False)
         return bool(new)

@@ -34,12 +34,12 @@ class MemoryBroker:
         self._logs = {one: PartitionLog() for one in self.partitions(list(topics))}
         self._holders: dict[str, MemoryTransactionalWriter] = {}
 
-    def begin_group(self, group: str, topics: Sequence[str]) -> bool:
-        """Set a group's offsets to the log's start where it has none."""
+    def begin_group(self, group: str, topics: Sequence[str], *, at_end: bool = False) -> bool:
+        """Set a group's offsets where it has none, to the log's start or end."""
         with self.lock:
             found = self.groups.setdefault(group, _Group())
-            new = dict.fromkeys(self.partitions(topics), 0).keys() - found.committed.keys()
-            found.committed |= dict.fromkeys(new, 0)
+            new = [one for one in self.partitions(topics) if one not in found.committed]
+            found.committed |= {one: self.stable_end(one) if at_end else 0 for one in new}
         return bool(new)
 
     def reader(

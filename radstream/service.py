@@ -32,6 +32,7 @@ class Health:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._waiting: dict[str, str] = {"service": "starting"}
+        self._remarks: dict[str, str] = {}
 
     def ready(self, part: str = "service") -> None:
         """Say that a part is ready."""
@@ -42,6 +43,19 @@ class Health:
         """Say that a part is not ready, and why."""
         with self._lock:
             self._waiting[part] = why
+
+    def remark(self, text: str, part: str) -> None:
+        """Say what a person should know of a part that works; an empty text takes it back."""
+        with self._lock:
+            self._remarks[part] = text
+            if not text:
+                del self._remarks[part]
+
+    @property
+    def remarks(self) -> Mapping[str, str]:
+        """What a person should know, by part."""
+        with self._lock:
+            return dict(self._remarks)
 
     @property
     def waiting(self) -> Mapping[str, str]:
@@ -146,7 +160,7 @@ def _handler(health: Health, metrics: Callable[[], bytes]) -> type[BaseHTTPReque
 
     def ready() -> tuple[HTTPStatus, str, bytes]:
         waiting = health.waiting
-        body = json.dumps({"ready": not waiting, "waiting": waiting}).encode()
+        body = json.dumps({"ready": not waiting, "waiting": waiting, "remarks": health.remarks}).encode()
         return HTTPStatus.SERVICE_UNAVAILABLE if waiting else HTTPStatus.OK, "application/json", body
 
     routes: Mapping[str, Callable[[], tuple[HTTPStatus, str, bytes]]] = {

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 
 from confluent_kafka import KafkaError, TopicPartition
 
@@ -13,6 +14,18 @@ from schemas.errors import KafkaDown
 
 _POLL_SECONDS = 0.2
 _BEGINNING = -2  # librdkafka's OFFSET_BEGINNING
+
+
+def offsets_since(settings: Settings, topic: str, since: datetime) -> dict[int, int]:
+    """Give each partition's first offset of what was written from a time (UTC) on; its end where nothing was."""
+    client = reader(settings)
+    try:
+        with translated(topic):
+            known = client.list_topics(topic, timeout=CALL_SECONDS).topics[topic].partitions
+            asked = [TopicPartition(topic, number, int(since.timestamp() * 1000)) for number in known]
+            return {one.partition: one.offset for one in client.offsets_for_times(asked, timeout=CALL_SECONDS)}
+    finally:
+        client.close()
 
 
 def read_to_end(settings: Settings, topic: str, start: Mapping[int, int] | None = None) -> Iterator[Message]:

@@ -3,6 +3,7 @@
 RadStreamError
 ├── Unavailable (retriable: wait and try the same again)
 │   ├── KafkaDown
+│   ├── ModelLoading
 │   ├── ObjectStoreDown
 │   ├── PostgresDown
 │   ├── RedisDown
@@ -26,6 +27,7 @@ RadStreamError
 └── WrongCall (exit status 1 or 2, one line to a person)
     ├── SettingInvalid
     ├── SettingMissing
+    ├── DeploymentRefused
     ├── NoSuchLetter
     ├── PortInUse
     ├── WorkersDie
@@ -55,6 +57,12 @@ class KafkaDown(Unavailable):
     """No broker answered."""
 
     cause = "kafka_down"
+
+
+class ModelLoading(Unavailable):
+    """The version that must answer is not loaded yet."""
+
+    cause = "model_loading"
 
 
 class ObjectStoreDown(Unavailable):
@@ -202,6 +210,12 @@ class SettingMissing(WrongCall):
     """A setting without a default is not set."""
 
     cause = "setting_missing"
+
+
+class DeploymentRefused(WrongCall):
+    """A deployment that makes no sense, or one that somebody else was ahead of; nothing was changed."""
+
+    cause = "deployment_refused"
 
 
 class NoSuchLetter(WrongCall):

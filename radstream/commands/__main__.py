@@ -25,6 +25,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "drift": ("drift", "Show the windows' statistics."),
     "dlq": ("dlq", "List, show and replay dead letters; resume a group."),
     "replay": ("replay", "Run a past stretch of the log on another version, and compare."),
+    "model": ("model", "List, deploy, shadow, canary, roll back and recall model versions."),
     "reconcile": ("reconcile", "Compare what was acknowledged with what has a result."),
     "demo": ("demo", "Start, send radiographs, show the results, stop."),
 }

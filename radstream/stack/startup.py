@@ -48,7 +48,7 @@ def start(order: Start) -> Iterator[ComponentState]:
     1. wait for what a killed supervisor left, refuse ports that others hold
     2. write the env file and the configurations, start supervisord
     3. servers, side by side: each until it answers, then the deployment to it (topics, schemas, tables, bucket)
-    4. our services, when every server has what they need
+    4. our services, when every server has what they need and the first model is recorded
     """
     supervisor = Supervisor(order.site)
     if orphaned(order.site):
@@ -60,6 +60,8 @@ def start(order: Start) -> Iterator[ComponentState]:
     servers = [one for one in order.components if one.group is Group.SERVERS]
     yield from _side_by_side(order, servers, READY_SECONDS)
     services = [one for one in order.components if one.group is Group.SERVICES]
+    if any(one.name == "inference" for one in services):
+        order.deploy("models")
     yield from _side_by_side(order, services, SERVICE_READY_SECONDS if order.wait else 0.0)
 
 

@@ -153,6 +153,17 @@ class TestBroker:
 
         assert values_of(log.join("g"), 1) == ["b"]
 
+    def test_a_group_may_begin_at_the_end(self, log: Log) -> None:
+        """A model that is new reads what comes from now on."""
+        log.begun("other")
+        log.write("a")
+
+        log.broker.begin_group(log.name_of("g"), [log.topic], at_end=True)
+        reader = log.join("g")
+        log.write("b")
+
+        assert values_of(reader, 1) == ["b"]
+
     def test_a_transaction_shows_records_and_offsets_together(self, log: Log) -> None:
         """After the commit the results are readable and the group goes on behind its input."""
         reader, results = log.begun("g"), log.begun("out", log.output)

@@ -78,6 +78,9 @@ def test_send_to_nobody_is_one_line(phantoms: list[Path]) -> None:
         ("reconcile", "--since", "10w"),
         ("dlq", "show", "no-uuid"),
         ("dlq", "replay"),
+        ("model", "shadow", "m"),
+        ("model", "canary", "m", "2.0.0", "--share", "1.5"),
+        ("model", "rollback", "m"),
         ("nonsense",),
     ],
     ids=" ".join,
@@ -92,7 +95,9 @@ def test_a_wrong_call_is_exit_2(words: tuple[str, ...]) -> None:
     assert "Traceback" not in run.stderr
 
 
-@pytest.mark.parametrize("words", [("results",), ("lag",), ("drift",), ("dlq", "list"), ("reconcile",)], ids=" ".join)
+@pytest.mark.parametrize(
+    "words", [("results",), ("lag",), ("drift",), ("dlq", "list"), ("model", "list"), ("reconcile",)], ids=" ".join
+)
 def test_a_server_that_is_away_is_one_line_and_exit_1(words: tuple[str, ...]) -> None:
     """It names the setting to look at; nothing stands on standard output."""
     port = str(unused_port())

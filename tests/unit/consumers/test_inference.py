@@ -18,13 +18,16 @@ from consumers.clock import Clock
 from consumers.dead_letters import DeadLetters
 from consumers.decoder_frames import Decoded
 from consumers.decoders import Fetched
+from consumers.engines.engine import Batch, Inference
 from consumers.forward import Forward
 from consumers.handler import LoopLimits, Surroundings
+from consumers.headers import Address
 from consumers.imaging.inputs import InputSpec
 from consumers.inference import InferenceGroup
 from consumers.instruments import Instruments
 from consumers.loop import Loop
-from consumers.models import Assignment, OneModel
+from consumers.models import Assignment
+from consumers.outcome import Named
 from consumers.publish import InTransaction
 from radstream.broker import Message, Outgoing
 from radstream.memory import MemoryBroker
@@ -37,7 +40,7 @@ from schemas.identity import data_set_hasher, result_id
 from schemas.inference_completed import InferenceCompleted
 from schemas.instance_received import InstanceReceived
 from schemas.message_dead_lettered import MessageDeadLettered
-from schemas.topics import COMPLETED, DEAD_LETTERED, RECEIVED_ROUTINE, RECEIVED_STAT
+from schemas.topics import COMPLETED, DEAD_LETTERED, RECEIVED_ROUTINE, RECEIVED_STAT, SHADOWED
 from schemas.words import Lane, Outcome, Reason, Role
 from tests.unit.consumers.loaded import FirstPixel, loaded
 from tests.unit.consumers.schema_ids import LocalIds
@@ -79,6 +82,21 @@ class Pool:
 
 
 @dataclass(slots=True)
+class Several:
+    """Who answers, as the test says."""
+
+    assigned: list[Assignment]
+
+    def of(self, event: InstanceReceived, asked: Address) -> Sequence[Assignment]:  # noqa: ARG002 - whatever is asked
+        """Give them."""
+        return self.assigned
+
+    def who(self, event: InstanceReceived, asked: Address) -> Named:  # noqa: ARG002 - whatever is asked
+        """Name the first."""
+        return self.assigned[0].answering
+
+
+@dataclass(slots=True)
 class Site:
     """One lane, from the log to the log."""
 
@@ -86,6 +104,7 @@ class Site:
     pool: Pool
     engine: FirstPixel
     forward: Forward
+    several: Several
     loop: Loop[object]
     registry: CollectorRegistry
     codec: Codec = field(default_factory=lambda: Codec(LocalIds()))
@@ -135,11 +154,12 @@ class Site:
 def site() -> Site:
     """Build one."""
     ticks = iter(range(10_000))
-    broker = MemoryBroker({RECEIVED_STAT: 1, RECEIVED_ROUTINE: 1, COMPLETED: 1, DEAD_LETTERED: 1})
+    broker = MemoryBroker({RECEIVED_STAT: 1, RECEIVED_ROUTINE: 1, COMPLETED: 1, SHADOWED: 1, DEAD_LETTERED: 1})
     broker.begin_group(GROUP, [RECEIVED_STAT])
     pool, engine, registry = Pool(MemoryObjects()), FirstPixel(), CollectorRegistry()
     instruments = Instruments(registry)
     forward = Forward(BatchLimits(), threads=0, counted=instruments.batch)
+    several = Several([Assignment(model=loaded(engine))])
     around = Surroundings(
         broker=broker,
         breakers=MemoryBreakers(),
@@ -151,7 +171,7 @@ def site() -> Site:
     handler = InferenceGroup(
         name=GROUP,
         lane=Lane.STAT,
-        assignments=OneModel(Assignment(model=loaded(engine))),
+        assignments=several,
         pool=pool,
         forward=forward,
         codec=Codec(LocalIds()),
@@ -161,7 +181,7 @@ def site() -> Site:
     )
     publisher = InTransaction(broker.transactional_writer("slot"))
     loop = Loop(GROUP, [RECEIVED_STAT], handler, publisher, around)
-    return Site(broker, pool, engine, forward, loop, registry)
+    return Site(broker, pool, engine, forward, several, loop, registry)
 
 
 def seeing(logit: float) -> Decoded:
@@ -318,6 +338,67 @@ def test_a_replay_for_another_group_is_passed_by(site: Site) -> None:
     site.run()
 
     assert [one.event_id for one in site.results()] == [event]
+
+
+def test_a_recall_names_the_result_that_it_takes_the_place_of(site: Site) -> None:
+    """So that the one before leaves the view."""
+    replaced = "0f3b6a52-6c1b-5f0e-8d8f-3a1f9b1c2d3e"
+    site.send(headers={"replay-for": GROUP.encode(), "replay-revision": b"2", "replay-supersedes": replaced.encode()})
+
+    site.run()
+
+    assert site.results()[0].supersedes == UUID(replaced)
+
+
+def test_a_shadow_answers_beside_the_champion_into_a_topic_of_its_own(site: Site) -> None:
+    """Each has its own result, and each engine its own batch."""
+    shadow = FirstPixel()
+    site.several.assigned.append(Assignment(model=loaded(shadow, "2.0.0"), role=Role.SHADOW, deployment_revision=4))
+    event = site.send()
+
+    site.run()
+
+    (visible,) = site.results()
+    (unseen,) = [site.codec.decode(one.value) for one in site.messages(SHADOWED)]
+    assert (visible.model_version, visible.role) == ("1.0.0", Role.CHAMPION)
+    assert (unseen.event_id, unseen.model_version, unseen.role, unseen.deployment_revision) == (
+        event, "2.0.0", Role.SHADOW, 4,
+    )  # fmt: skip
+    assert (site.engine.batches, shadow.batches) == ([1], [1])
+
+
+class Broken:
+    """An engine that fails."""
+
+    name, batch_images = "broken", 1
+
+    def infer(self, batch: Batch) -> Inference:
+        """Fail."""
+        raise MemoryError(len(batch))
+
+
+class Nonsense:
+    """An engine whose answers are no numbers."""
+
+    name, batch_images = "nonsense", 1
+
+    def infer(self, batch: Batch) -> Inference:
+        """Answer."""
+        return Inference(np.full((len(batch), 2), np.nan, np.float32), np.zeros((len(batch), 4), np.float32))
+
+
+@pytest.mark.parametrize("engine", [Broken(), Nonsense()], ids=lambda one: str(one.name))
+def test_a_shadow_that_fails_spoils_nothing_that_is_delivered(site: Site, engine: Broken | Nonsense) -> None:
+    """The champion's result is there, and the shadow's says why it is none."""
+    site.several.assigned.append(Assignment(model=loaded(engine, "2.0.0"), role=Role.SHADOW))
+    site.send()
+
+    site.run()
+
+    assert [(one.model_version, one.outcome) for one in site.results()] == [("1.0.0", Outcome.EVALUATED)]
+    (unseen,) = [site.codec.decode(one.value) for one in site.messages(SHADOWED)]
+    assert (unseen.outcome, unseen.reason) == (Outcome.NOT_EVALUATED, Reason.INTERNAL)
+    assert site.letters() == []
 
 
 def test_the_trace_and_the_event_time_go_on(site: Site) -> None:
