@@ -13,7 +13,7 @@ from confluent_kafka import KafkaError, TopicPartition
 
 from radstream.assignments import history
 from radstream.broker import Outgoing
-from radstream.kafka import CALL_SECONDS, last_stable_offsets, reader, translate, translated
+from radstream.kafka import CALL_SECONDS, reader, translate, translated
 from radstream.kafka_broker import KafkaBroker
 from radstream.logs import get_log
 from radstream.next_assignment import Parts
@@ -37,7 +37,7 @@ class DeploymentLog:
         self._client = reader(settings)
         self._codec = codec
         self._model = model
-        self._position: int | None = None
+        self._position = 0
         self._values: list[bytes | None] = []  # read and not decoded yet: the registry may be away
         self.past: tuple[ModelDeployed, ...] = ()
         self.confirmed_at: datetime | None = None  # UTC: everything that was written before is in `past`
@@ -63,26 +63,27 @@ class DeploymentLog:
         self._client.close()
 
     def _read(self) -> None:
-        end = last_stable_offsets(self._client, MODEL_DEPLOYED, 1)[0]
-        if self._position is None:
-            self._position = 0
-            with translated(MODEL_DEPLOYED):
-                self._client.assign([TopicPartition(MODEL_DEPLOYED, 0, 0)])
+        """Read up to the end of a fetch that begins now.
+
+        A new assignment makes librdkafka fetch anew and say where the end is.
+        """
+        with translated(MODEL_DEPLOYED):
+            self._client.assign([TopicPartition(MODEL_DEPLOYED, 0, self._position)])
         deadline = monotonic() + CALL_SECONDS
-        while self._position < end:
+        while monotonic() < deadline:
             one = self._client.poll(_POLL_SECONDS)
             error = None if one is None else one.error()
             if one is None:
-                if monotonic() > deadline:
-                    raise KafkaDown(f"{MODEL_DEPLOYED} fell silent before its end; see RADSTREAM_KAFKA_BOOTSTRAP")
-            elif error is None:
+                continue
+            if error is None:
                 value = one.value()
                 self._values.append(value.encode() if isinstance(value, str) else value)
                 self._position = int(one.offset() or 0) + 1
             elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - librdkafka's own code
-                self._position = int(one.offset() or 0)
+                return
             elif not error.retriable():
                 raise translate(error, MODEL_DEPLOYED)
+        raise KafkaDown(f"{MODEL_DEPLOYED} fell silent before its end; see RADSTREAM_KAFKA_BOOTSTRAP")
 
 
 def read_history(settings: Settings, model: str) -> tuple[ModelDeployed, ...]:
