@@ -124,9 +124,9 @@ class StretchBroker:
         self._stop = stop
         self._told = told
 
-    def begin_group(self, group: str, topics: Sequence[str]) -> bool:
+    def begin_group(self, group: str, topics: Sequence[str], *, at_end: bool = False) -> bool:
         """Do nothing: `radstream.stretch.begin_at` did."""
-        return self._inner.begin_group(group, topics)
+        return self._inner.begin_group(group, topics, at_end=at_end)
 
     def reader(
         self, group: str, topics: Sequence[str], on_lost: Callable[[frozenset[Partition]], None]
