@@ -23,7 +23,7 @@ from consumers.imaging.inputs import InputSpec
 from consumers.lanes import Turns
 from consumers.models import Assignment, Assignments
 from consumers.outcome import Asked, evaluated
-from schemas.errors import NotEvaluable
+from schemas.errors import ModelRefused, NotEvaluable, Unavailable
 from schemas.inference_completed import InferenceCompleted
 from schemas.instance_received import InstanceReceived
 from schemas.words import Lane, Role
@@ -104,8 +104,11 @@ class Desk:
         return answer
 
     def assigned(self) -> Sequence[Assignment]:
-        """Give who answers now, the champion first; nobody while no model is loaded."""
-        found = self._assignments.of(_stand_in(Lane.ROUTINE, self._clock.utc()), Address(None, 1))
+        """Give who answers now, the champion first; nobody while no model is loaded, or none is known for sure."""
+        try:
+            found = self._assignments.of(_stand_in(Lane.ROUTINE, self._clock.utc()), Address(None, 1))
+        except (Unavailable, ModelRefused):
+            return ()
         return sorted(found, key=lambda one: one.role is not Role.CHAMPION)
 
     @property

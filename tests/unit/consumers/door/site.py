@@ -22,8 +22,9 @@ from consumers.door.terms import DoorTerms
 from consumers.forward import Forward
 from consumers.imaging.inputs import InputSpec
 from consumers.models import Assignment, OneModel
+from consumers.outcome import Named
 from radstream.service import Stop
-from schemas.errors import NotEvaluable
+from schemas.errors import ModelLoading, NotEvaluable
 from schemas.words import Lane, Reason
 from tests.running import unused_port
 from tests.unit.consumers.loaded import FirstPixel, loaded
@@ -183,4 +184,7 @@ class NoModels:
     """Assignments before any model is loaded."""
 
     def of(self, _event: object, _asked: object) -> Sequence[Assignment]:
-        return ()
+        raise ModelLoading("none yet")
+
+    def who(self, _event: object, _asked: object) -> Named:
+        return Named(model="m", version="1.0.0")
