@@ -17,24 +17,26 @@ _GROUP_LENGTH = struct.Struct("<HH2sHI")
 _GROUP_LENGTH_HEAD = (0x0002, 0x0000, b"UL", 4)
 
 
-def fetch(objects: Objects, event: InstanceReceived) -> bytes:
-    """Read an event's object; raises ObjectMissing, ObjectCorrupt, ObjectStoreDown, NotEvaluable when it is too large.
+def fetch(objects: Objects, event: InstanceReceived, room: memoryview | None = None) -> memoryview:
+    """Read an event's object, into `room` where one is given, and give the part of it that holds the object.
 
-    The size and the hash are checked: what a model sees is what the sender sent.
+    Raises ObjectMissing, ObjectCorrupt, ObjectStoreDown, NotEvaluable when it is too large. The size and the hash are
+    checked: what a model sees is what the sender sent.
     """
     if event.size_bytes > MAX_OBJECT_BYTES:
         raise NotEvaluable(Reason.UNSUPPORTED_PIXELS, f"{event.size_bytes} bytes")
-    found = objects.get(event.object_key)
-    if len(found) != event.size_bytes:
-        raise ObjectCorrupt(f"{event.object_key} has {len(found)} bytes, the event says {event.size_bytes}")
+    found = (memoryview(bytearray(event.size_bytes)) if room is None else room)[: event.size_bytes]
+    size = objects.get_into(event.object_key, found)
+    if size != event.size_bytes:
+        raise ObjectCorrupt(f"{event.object_key} has {size} bytes, the event says {event.size_bytes}")
     hasher = data_set_hasher(event.transfer_syntax_uid)
-    hasher.update(memoryview(found)[data_set_at(found) :])
+    hasher.update(found[data_set_at(found) :])
     if hasher.hexdigest() != event.sha256:
         raise ObjectCorrupt(f"{event.object_key} has another hash than the event")
     return found
 
 
-def data_set_at(part10: bytes) -> int:
+def data_set_at(part10: bytes | memoryview) -> int:
     """Give the offset of the data set behind preamble and file meta; raises ObjectCorrupt.
 
     >>> data_set_at(bytes(128) + b"DICM" + bytes.fromhex("02000000554c04000a000000") + bytes(10))

@@ -1,14 +1,16 @@
-"""How a decoder process and its owner talk: JSON and raw bytes, so that hostile pixels can't send code back."""
+"""How a decoder process and its owner talk: JSON about shared bytes, so that hostile pixels can't send code back."""
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from consumers.imaging.preprocess import InputSpec
+from consumers.shared_area import SharedArea
 from schemas.errors import NotEvaluable
 from schemas.words import Reason
 
@@ -22,6 +24,9 @@ Content = bytes | bytearray
 
 READY = b"ready"
 _CHANNELS = 3
+_FLOAT_BYTES = 4
+#: The tensors of one image: many models of the largest size (bytes).
+OUTPUT_BYTES = 64 * 1024 * 1024
 #: An answer's head is a page of numbers (bytes).
 _MAX_HEAD_BYTES = 64 * 1024
 
@@ -37,29 +42,31 @@ class Decoded:
     acquired_at: float | None = None  # by the modality's clock (Unix seconds)
 
 
-def ask(link: "Connection[bytes, bytes]", content: Content, specs: Sequence[InputSpec]) -> None:
-    """Send one image to a decoder, with the inputs that are wanted of it."""
-    link.send_bytes(json.dumps([asdict(spec) for spec in specs]).encode())
-    link.send_bytes(content)
+def ask(link: "Connection[bytes, bytes]", size_bytes: int, specs: Sequence[InputSpec]) -> None:
+    """Point a decoder to one image at the start of the shared input, and say which tensors are wanted of it."""
+    link.send_bytes(json.dumps({"bytes": size_bytes, "specs": [asdict(spec) for spec in specs]}).encode())
 
 
-def asked(link: "Connection[bytes, bytes]") -> tuple[bytes, list[InputSpec]]:
-    """Take one image to decode; raises EOFError when the owner is gone."""
-    specs = [
+def asked(link: "Connection[bytes, bytes]") -> tuple[int, list[InputSpec]]:
+    """Take one image to decode: its size, and what is wanted; raises EOFError when the owner is gone."""
+    wanted = json.loads(link.recv_bytes())
+    return wanted["bytes"], [
         InputSpec(fields["height"], fields["width"], tuple(fields["mean"]), tuple(fields["std"]))
-        for fields in json.loads(link.recv_bytes())
+        for fields in wanted["specs"]
     ]
-    return link.recv_bytes(), specs
 
 
-def answer(link: "Connection[bytes, bytes]", outcome: "Sequence[Prepared] | NotEvaluable") -> None:
-    """Send back what became of the image."""
+def answer(link: "Connection[bytes, bytes]", outcome: "Sequence[Prepared] | NotEvaluable", room: SharedArea) -> None:
+    """Say what became of the image; its tensors lie in the shared output, one behind the other."""
     if isinstance(outcome, NotEvaluable):
         link.send_bytes(json.dumps({"reason": outcome.reason}).encode())
         return
+    at = 0
+    for one in outcome:
+        room.view(at, one.tensor.nbytes)[:] = np.ascontiguousarray(one.tensor).data.cast("B")
+        at += one.tensor.nbytes
     heads = [
         {
-            "shape": one.tensor.shape,
             "statistics": one.statistics,
             "acquisition": one.acquisition,
             "needs_review": one.needs_review,
@@ -68,11 +75,9 @@ def answer(link: "Connection[bytes, bytes]", outcome: "Sequence[Prepared] | NotE
         for one in outcome
     ]
     link.send_bytes(json.dumps({"images": heads}).encode())
-    for one in outcome:
-        link.send_bytes(np.ascontiguousarray(one.tensor).data.cast("B"))
 
 
-def answered(link: "Connection[bytes, bytes]", specs: Sequence[InputSpec]) -> tuple[Decoded, ...]:
+def answered(link: "Connection[bytes, bytes]", specs: Sequence[InputSpec], room: SharedArea) -> tuple[Decoded, ...]:
     """Take a decoder's answer, an image for each spec in order.
 
     Raises NotEvaluable, or EOFError, OSError, ValueError, KeyError, TypeError when it died or talks nonsense.
@@ -80,17 +85,22 @@ def answered(link: "Connection[bytes, bytes]", specs: Sequence[InputSpec]) -> tu
     head = json.loads(link.recv_bytes(_MAX_HEAD_BYTES))
     if "reason" in head:
         raise NotEvaluable(Reason(head["reason"]))
-    return tuple(_decoded(link, one, spec) for one, spec in zip(head["images"], specs, strict=True))
+    at, found = 0, []
+    for fields, spec in zip(head["images"], specs, strict=True):
+        shape = (_CHANNELS, spec.height, spec.width)
+        size = _FLOAT_BYTES * prod(shape)
+        # A copy: the room is the next image's.
+        tensor = np.frombuffer(room.view(at, size), np.float32).reshape(shape).copy()
+        found.append(_decoded(tensor, fields))
+        at += size
+    return tuple(found)
 
 
-def _decoded(link: "Connection[bytes, bytes]", head: Mapping[str, Any], spec: InputSpec) -> Decoded:
-    shape = (_CHANNELS, spec.height, spec.width)
-    if tuple(head["shape"]) != shape:
-        raise ValueError(f"a tensor of {head['shape']} where {shape} was asked for")
+def _decoded(tensor: NDArray[np.float32], fields: Mapping[str, Any]) -> Decoded:
     return Decoded(
-        np.frombuffer(link.recv_bytes(), np.float32).reshape(shape),
-        head["statistics"],
-        head["acquisition"],
-        needs_review=head["needs_review"],
-        acquired_at=head["acquired_at"],
+        tensor,
+        fields["statistics"],
+        fields["acquisition"],
+        needs_review=fields["needs_review"],
+        acquired_at=fields["acquired_at"],
     )

@@ -12,16 +12,16 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 
 from prometheus_client import Gauge
 
-from consumers.claim_check import fetch
-from consumers.decoder_frames import READY, Content, Decoded, answered, ask
+from consumers.claim_check import MAX_OBJECT_BYTES, fetch
+from consumers.decoder_frames import OUTPUT_BYTES, READY, Content, Decoded, answered, ask
 from consumers.imaging.preprocess import InputSpec
 from consumers.lanes import LaneQueue
+from consumers.shared_area import SharedArea
 from radstream.logs import get_log
 from radstream.objects import Objects
 from radstream.settings import process_environment
@@ -49,25 +49,29 @@ class Fetched:
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    fetch: Callable[[], Content]
+    fetch: Callable[[memoryview], int]  # puts the image into memory and gives its size (bytes)
+    size_bytes: int  # what it may have put there, also where it fails
     specs: Sequence[InputSpec]
     timeout_s: float
-    future: Future[Fetched]
+    future: Future[Fetched] = field(default_factory=Future)
 
 
 class DecoderProcess:
     """One decoder and the link to it. One thread uses it."""
 
     def __init__(self) -> None:
+        self._objects = SharedArea(MAX_OBJECT_BYTES)
+        self._tensors = SharedArea(OUTPUT_BYTES)
         ours, theirs = socket.socketpair()
         # A process that stands still must not hold this thread in the middle of a frame.
         for direction in (socket.SO_SNDTIMEO, socket.SO_RCVTIMEO):
             ours.setsockopt(socket.SOL_SOCKET, direction, struct.pack("ll", _FRAME_SECONDS, 0))
         with theirs:
+            inherited = (theirs.fileno(), self._objects.descriptor, self._tensors.descriptor)
             # An exec'd process of its own: a fork would copy Kafka's threads in an unknown state.
             self._process = subprocess.Popen(  # noqa: S603 - our own module, by the interpreter that runs us
-                [sys.executable, "-m", "consumers.decoder_process", str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
+                [sys.executable, "-m", "consumers.decoder_process", *map(str, inherited)],
+                pass_fds=inherited,
                 env=process_environment() | _ONE_THREAD,
                 stdin=subprocess.DEVNULL,
             )
@@ -90,15 +94,27 @@ class DecoderProcess:
         """Whether the process runs and owes no answer."""
         return self._process.poll() is None and not self._link.poll(0)
 
-    def decode(self, content: Content, specs: Sequence[InputSpec], timeout_s: float) -> tuple[Decoded, ...]:
-        """Decode one image; raises NotEvaluable with its reason, `decoder_crashed` when the process died or hangs."""
+    @property
+    def room(self) -> memoryview:
+        """Where an image's bytes are put before `decode`: from the object store's socket into the decoder's memory."""
+        return self._objects.view(0, MAX_OBJECT_BYTES)
+
+    def decode(self, size_bytes: int, specs: Sequence[InputSpec], timeout_s: float) -> tuple[Decoded, ...]:
+        """Decode the image at the start of `room`; raises NotEvaluable with its reason.
+
+        The reason is `decoder_crashed` when the process died or hangs.
+        """
         try:
-            ask(self._link, content, specs)
+            ask(self._link, size_bytes, specs)
             if not self._link.poll(timeout_s):
                 raise NotEvaluable(Reason.DECODER_CRASHED, f"no answer in {timeout_s} s")
-            return answered(self._link, specs)
+            return answered(self._link, specs, self._tensors)
         except (EOFError, OSError, ValueError, KeyError, TypeError) as error:
             raise NotEvaluable(Reason.DECODER_CRASHED, f"exit status {self._process.poll()}") from error
+
+    def forget(self, size_bytes: int) -> None:
+        """Give back the memory of a large image, which was decoded or could not be fetched."""
+        self._objects.trim(size_bytes)
 
     def end(self) -> None:
         """End the process, whatever it does."""
@@ -106,6 +122,8 @@ class DecoderProcess:
         self._process.kill()
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(_STOP_SECONDS)
+        self._objects.close()
+        self._tensors.close()
 
 
 class Decoders:
@@ -131,20 +149,26 @@ class Decoders:
 
         The future raises what `fetch` raises; a reason of the decoder's is a value.
         """
-        return self._put(event.lane, partial(fetch, self._objects, event), specs, self._timeout_s)
+
+        def fetched(room: memoryview) -> int:
+            return len(fetch(self._objects, event, room))
+
+        return self._put(event.lane, _Job(fetched, event.size_bytes, specs, self._timeout_s))
 
     def submit_bytes(
         self, lane: Lane, content: Content, specs: Sequence[InputSpec], timeout_s: float
     ) -> Future[Fetched]:
         """Queue an image that is here already: a Part 10 file, a PNG or a JPEG."""
-        return self._put(lane, lambda: content, specs, min(timeout_s, self._timeout_s))
 
-    def _put(
-        self, lane: Lane, content: Callable[[], Content], specs: Sequence[InputSpec], timeout_s: float
-    ) -> Future[Fetched]:
-        future: Future[Fetched] = Future()
-        self._queue.put(lane, _Job(content, specs, timeout_s, future))
-        return future
+        def copied(room: memoryview) -> int:
+            room[: len(content)] = content
+            return len(content)
+
+        return self._put(lane, _Job(copied, len(content), specs, min(timeout_s, self._timeout_s)))
+
+    def _put(self, lane: Lane, job: _Job) -> Future[Fetched]:
+        self._queue.put(lane, job)
+        return job.future
 
     def waiting(self, lane: Lane) -> int:
         """Say how many images of a lane wait for a decoder."""
@@ -172,24 +196,30 @@ class Decoders:
 
     def _settle(self, decoder: DecoderProcess, job: _Job) -> bool:
         """Give the future its outcome; say whether the decoder must be replaced."""
-        begun = time.perf_counter()
         try:
-            with BUSY.labels("fetch").track_inprogress():
-                content = job.fetch()
+            outcome = self._worked(decoder, job)
         # A future carries any error to the loop, which judges it; this thread must live on.
         except (RadStreamError, MemoryError, OSError) as error:
             job.future.set_exception(error)
             return False
+        finally:
+            decoder.forget(job.size_bytes)
+        job.future.set_result(outcome)
+        return isinstance(outcome.images, NotEvaluable) and outcome.images.reason is Reason.DECODER_CRASHED
+
+    def _worked(self, decoder: DecoderProcess, job: _Job) -> Fetched:
+        """Fetch and decode."""
+        begun = time.perf_counter()
+        with BUSY.labels("fetch").track_inprogress():
+            size_bytes = job.fetch(decoder.room)
         fetched = time.perf_counter()
         outcome: tuple[Decoded, ...] | NotEvaluable
         try:
             with BUSY.labels("decode").track_inprogress():
-                outcome = decoder.decode(content, job.specs, job.timeout_s)
+                outcome = decoder.decode(size_bytes, job.specs, job.timeout_s)
         except NotEvaluable as error:
             outcome = error
-        done = time.perf_counter()
-        job.future.set_result(Fetched(outcome, 1000 * (fetched - begun), 1000 * (done - fetched)))
-        return isinstance(outcome, NotEvaluable) and outcome.reason is Reason.DECODER_CRASHED
+        return Fetched(outcome, 1000 * (fetched - begun), 1000 * (time.perf_counter() - fetched))
 
 
 def _replaced(decoder: DecoderProcess) -> DecoderProcess:

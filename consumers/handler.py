@@ -23,10 +23,12 @@ class LoopLimits:
 
     window: int = 16  # messages in hand (count)
     batch: int = 8  # messages of one hand-over (count)
+    age_s: float = 0.0  # longest wait of finished work for more, while more is under way (seconds)
     dead_letters: int = 50  # dead in a row that open the breaker (count)
     retry: RetryLimit = field(default_factory=RetryLimit)
     idle_poll_s: float = 0.1  # wait for a message when nothing is in hand (seconds)
-    busy_wait_s: float = 0.002  # wait for work in hand before looking for messages again (seconds)
+    busy_wait_s: float = 0.005  # wait for work in hand before looking for messages again (seconds)
+    news_s: float = 0.5  # time between two looks at lag and readiness, while messages flow (seconds)
     keep_alive_s: float = 10.0  # longest time between two polls, which keep the membership (seconds)
     unplaced_s: float = 20.0  # the longest wait for the group's offsets: twice a transaction's time-out (seconds)
     breaker_poll_s: float = 1.0  # time between two looks at an open breaker (seconds)

@@ -43,6 +43,8 @@ class Loop(Generic[T]):
         self._troubled = False
         self._not_before = 0.0  # nothing is handed over until then (monotonic seconds)
         self._finish_attempts = 0
+        self._ready_since: float | None = None  # when the oldest finished work was (monotonic seconds)
+        self._told = 0.0  # when lag and readiness were last told (monotonic seconds)
         self._last_poll = self._monotonic()
         self._placed = self._last_poll  # when the broker last kept no place in the log from us
         around.health.not_ready("joining the group", group)
@@ -76,11 +78,25 @@ class Loop(Generic[T]):
             return
         self._take_in()
         self._judge()
-        batch = self._window.ready(self._limits.batch) if self._monotonic() >= self._not_before else []
-        if not batch:
+        if batch := self._due():
+            self._hand_over(batch)
+        else:
             self._wait()
-            return
-        self._hand_over(batch)
+
+    def _due(self) -> list[InHand[T]]:
+        """Give the finished work whose time to be handed over has come.
+
+        A hand-over costs the same for one message as for many: it waits for a full batch, but no longer than `age_s`,
+        and not at all when nothing else is under way.
+        """
+        now = self._monotonic()
+        batch = self._window.ready(self._limits.batch) if now >= self._not_before else []
+        if not batch:
+            self._ready_since = None
+            return []
+        self._ready_since = now if self._ready_since is None else self._ready_since
+        whole = len(batch) in {self._limits.batch, len(self._window)}
+        return batch if whole or now - self._ready_since >= self._limits.age_s else []
 
     def _take_in(self) -> None:
         """Poll for messages, or at least for the membership's sake."""
@@ -107,10 +123,16 @@ class Loop(Generic[T]):
         messages = self._reader.poll(limit, timeout_s)
         if not messages:
             self._settle_if_stalled()
+        if self._last_poll - self._told >= self._limits.news_s or not len(self._window):
+            self._told = self._last_poll
+            self._tell(len(messages))
+        return messages
+
+    def _tell(self, taken: int) -> None:
+        """Say how far we are."""
         if self._reader.owned() and not self._troubled:
             self._around.health.ready(self._group)
-        self._around.instruments.lag(self._group, self._reader.lag(), len(self._window) + len(messages))
-        return messages
+        self._around.instruments.lag(self._group, self._reader.lag(), len(self._window) + taken)
 
     def _settle_if_stalled(self) -> None:
         """End what may keep the group's offsets from being given out, after a while."""
@@ -153,6 +175,7 @@ class Loop(Generic[T]):
 
     def _hand_over(self, batch: Sequence[InHand[T]]) -> None:
         """Finish a batch and make it final."""
+        self._ready_since = None
         records = self._finished(batch)
         if records is None:
             return
@@ -173,7 +196,11 @@ class Loop(Generic[T]):
 
     def _finished(self, batch: Sequence[InHand[T]]) -> list[Outgoing] | None:
         """Finish a batch; where that fails, each message alone, so that a bad one takes only itself. None: not now."""
-        work = [(item, value) for item in batch if item.given_up is None and (value := _value(item)) is not None]
+        work = [
+            (item, value)
+            for item in batch
+            if item.given_up is None and item.future and (value := item.future.result()) is not None
+        ]
         made = _tried(lambda: self._handler.finish([value for _, value in work])) if work else []
         if isinstance(made, Unavailable):
             self._slow_down(made)
@@ -260,10 +287,6 @@ class Loop(Generic[T]):
         if not self._breaker.is_open:
             self._reader.release()
             get_log().info("breaker closed", group=self._group)
-
-
-def _value(item: InHand[T]) -> T | None:
-    return item.future.result() if item.future is not None else None
 
 
 def _cause(error: BaseException) -> str:

@@ -1,5 +1,6 @@
 """`python -m consumers inference`: both lanes in one process, around one engine and one pool of decoders."""
 
+from dataclasses import replace
 from functools import partial
 
 from consumers.batches import BatchLimits
@@ -11,6 +12,7 @@ from consumers.deployed_models import deployed_models
 from consumers.door.desk import Desk
 from consumers.door.serve import Door
 from consumers.door.terms import door_terms
+from consumers.engines.choice import passes_at_one_time
 from consumers.expired import KnowingPurges, purged_by_journal
 from consumers.forward import Forward
 from consumers.handler import LoopLimits, Surroundings
@@ -43,6 +45,16 @@ def group_name(model: str, lane: Lane) -> str:
     return f"inference.{model}.{lane}"
 
 
+def limits_of(settings: Settings, lane: Lane) -> LoopLimits:
+    """Give a lane's limits: a STAT result waits for no other."""
+    return LoopLimits(
+        window=settings.window_images,
+        batch=settings.commit_images,
+        age_s=0.0 if lane is Lane.STAT else settings.commit_age_seconds,
+        dead_letters=settings.breaker_dead_letters,
+    )
+
+
 def serve(settings: Settings, health: Health, stop: Stop) -> None:
     """Run both lanes until asked to stop; raises what ends the process (Fenced, OffsetUnknown, ModelRefused).
 
@@ -56,7 +68,12 @@ def serve(settings: Settings, health: Health, stop: Stop) -> None:
     door = Door(terms) if terms else None
     decoders = Decoders(s3_objects(settings), settings.decode_workers, settings.decode_timeout_seconds)
     pulse, instruments = Pulse(), Instruments()
-    forward = Forward(BatchLimits(settings.batch_images), beat=pulse.beat, counted=instruments.batch)
+    forward = Forward(
+        BatchLimits(settings.batch_images, settings.batch_age_seconds),
+        settings.forward_threads or passes_at_one_time(),
+        beat=pulse.beat,
+        counted=instruments.batch,
+    )
     engines = remembering(forward, settings)
     try:
         decoders.wait_ready()
@@ -73,11 +90,6 @@ def serve(settings: Settings, health: Health, stop: Stop) -> None:
             instruments=instruments,
             health=health,
             pulse=pulse,
-            limits=LoopLimits(
-                window=2 * settings.batch_images,
-                batch=settings.batch_images,
-                dead_letters=settings.breaker_dead_letters,
-            ),
         )
 
         def lane_loop(lane: Lane) -> None:
@@ -96,7 +108,8 @@ def serve(settings: Settings, health: Health, stop: Stop) -> None:
             slot = f"{group}.{settings.inference_slot}"
             writer = patiently(lambda: around.broker.transactional_writer(slot), group, health, stop)
             if writer is not None:
-                Loop(group, [TOPIC_OF[lane]], handler, InTransaction(writer), around).run(stop)
+                here = replace(around, limits=limits_of(settings, lane))
+                Loop(group, [TOPIC_OF[lane]], handler, InTransaction(writer), here).run(stop)
 
         for lane in Lane:
             instruments.queue("decode", partial(decoders.waiting, lane), lane)

@@ -36,6 +36,12 @@ class Objects(Protocol):
     def get(self, key: str) -> bytes:
         """Read an object whole; raise ObjectMissing or ObjectStoreDown."""
 
+    def get_into(self, key: str, room: memoryview) -> int:
+        """Read as much of an object as there is room for, and give its whole size (bytes).
+
+        Raise ObjectMissing or ObjectStoreDown; what stands in `room` is worth nothing then.
+        """
+
     def size(self, key: str) -> int | None:
         """Give an object's size (bytes), None where there is none."""
 
@@ -80,6 +86,26 @@ class S3Objects:
                 response.close()
                 response.release_conn()
 
+    def get_into(self, key: str, room: memoryview) -> int:
+        """Read as much of an object as there is room for, and give its whole size (bytes).
+
+        Block by block, so that no memory is taken for the object beside the caller's.
+        """
+        with translated(key):
+            response = self._client.get_object(self._bucket, key)
+            try:
+                at = 0
+                for block in response.stream(_BLOCK_BYTES, decode_content=False):
+                    part = block[: len(room) - at]
+                    room[at : at + len(part)] = part
+                    at += len(block)
+                    if at > len(room):
+                        return int(response.headers.get("Content-Length", at))
+                return at
+            finally:
+                response.close()
+                response.release_conn()
+
     def size(self, key: str) -> int | None:
         """Give an object's size (bytes), None where there is none."""
         try:
@@ -116,6 +142,13 @@ class MemoryObjects:
             return self._objects[key]
         except KeyError as error:
             raise ObjectMissing(f"NoSuchKey on {key}") from error
+
+    def get_into(self, key: str, room: memoryview) -> int:
+        """Read as much of an object as there is room for, and give its whole size (bytes)."""
+        found = self.get(key)
+        part = found[: len(room)]
+        room[: len(part)] = part
+        return len(found)
 
     def size(self, key: str) -> int | None:
         """Give an object's size (bytes), None where there is none."""

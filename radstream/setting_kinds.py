@@ -9,6 +9,7 @@ from schemas.identity import Pseudonyms
 
 _KEY_BYTES = 32
 _WHOLE = 100  # per cent
+_FOR_EVER_SECONDS = 1e9
 
 
 def setting(default: str | None, doc: str, parse: Callable[[str], Any] = str, *, secret: bool = False) -> Any:
@@ -79,6 +80,14 @@ def seconds(text: str) -> float:
     number = float(text)
     if not number > 0:
         raise ValueError("use a number of seconds above 0")
+    return number
+
+
+def seconds_or_none(text: str) -> float:
+    """Read a number of seconds, 0 or above."""
+    number = float(text)
+    if not 0 <= number < _FOR_EVER_SECONDS:
+        raise ValueError("use a number of seconds, or 0")
     return number
 
 

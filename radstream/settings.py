@@ -22,6 +22,7 @@ from radstream.setting_kinds import (
     percent,
     positive,
     seconds,
+    seconds_or_none,
     setting,
 )
 from schemas.errors import SettingInvalid, SettingMissing
@@ -157,7 +158,18 @@ class Settings:
     inference_slot: str = setting("0", "Stable number of an inference process; part of its transactional.id.")
     decode_workers: int = setting("2", "Decoding processes (count).", positive)
     decode_timeout_seconds: float = setting("60", "A decode longer than this is ended (seconds).", seconds)
-    batch_images: int = setting("8", "Most images of one forward pass (count).", positive)
+    batch_images: int = setting("8", "Most images of one forward pass on a GPU; a CPU takes one (count).", positive)
+    batch_age_seconds: float = setting(
+        "0", "Longest wait of an image for a fuller forward pass; of use on a GPU (seconds).", seconds_or_none
+    )
+    forward_threads: int | None = setting(
+        None, "Forward passes at one time (count); else the cores that we may use, and two on a GPU.", positive
+    )
+    window_images: int = setting("32", "Images in hand of each lane: read, not yet committed (count).", positive)
+    commit_images: int = setting("16", "Most images of one transaction (count).", positive)
+    commit_age_seconds: float = setting(
+        "0.05", "Longest wait of a routine result for others to share its transaction (seconds).", seconds_or_none
+    )
     breaker_dead_letters: int = setting("50", "Dead letters in a row that open the breaker (count).", positive)
 
     lag_look_seconds: float = setting(

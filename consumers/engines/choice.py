@@ -1,5 +1,6 @@
 """Which engine serves: the one that the setting names, else the fastest that is installed."""
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from importlib.util import find_spec
@@ -15,6 +16,9 @@ from schemas.errors import ModelRefused, SettingInvalid
 
 #: Where the kernel shows an NVIDIA device: asking torch would cost a second and 900 MB where there is none.
 CUDA_DEVICE = Path("/dev/nvidia0")
+
+#: Forward passes of a GPU at one time (count).
+GPU_PASSES = 2
 
 #: Engine to the module that must be installed, and to its class.
 ENGINES: Mapping[str, tuple[str, str, str]] = {
@@ -61,6 +65,11 @@ def choose(wanted: str | None, installed: Callable[[str], bool] | None = None, c
         if is_installed(ENGINES[name][0]):
             return name
     raise SettingInvalid("no engine is installed; install the extra inference-cpu or inference-gpu")
+
+
+def passes_at_one_time(cuda: Path = CUDA_DEVICE) -> int:
+    """Give how many forward passes run side by side: one a core, each of one thread; on a GPU one copies meanwhile."""
+    return GPU_PASSES if cuda.exists() else len(os.sched_getaffinity(0))
 
 
 def check_self_test(engine: Engine, package: ModelPackage) -> None:

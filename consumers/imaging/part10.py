@@ -4,7 +4,8 @@ import logging
 import struct
 import zlib
 from dataclasses import dataclass
-from io import BytesIO
+from io import SEEK_CUR, SEEK_END, SEEK_SET
+from typing import BinaryIO, cast
 
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
@@ -93,17 +94,44 @@ def inflate(deflated: bytes | memoryview) -> bytes:
     return data
 
 
+class _View:
+    """A file over memory, of which only what is read is copied: the pixels never are."""
+
+    def __init__(self, body: memoryview) -> None:
+        self._body = body
+        self._at = 0
+
+    def read(self, size: int | None = None) -> bytes:
+        """Read `size` bytes, fewer at the end; all that is left without a size."""
+        end = len(self._body) if size is None or size < 0 else min(self._at + size, len(self._body))
+        found = bytes(self._body[self._at : end])
+        self._at = max(self._at, end)
+        return found
+
+    def tell(self) -> int:
+        """Say where the next byte is read."""
+        return self._at
+
+    def seek(self, offset: int, whence: int = SEEK_SET) -> int:
+        """Go to another place."""
+        origin = {SEEK_SET: 0, SEEK_CUR: self._at, SEEK_END: len(self._body)}[whence]
+        self._at = max(0, origin + offset)
+        return self._at
+
+
 def read_part10(part10: bytes | memoryview) -> Part10:
     """Parse a whole file up to its pixels; raises NotEvaluable (undecodable) when it can't be."""
     syntax, start = transfer_syntax_of(part10)
-    body = bytes(part10)
+    body = memoryview(part10)
     if syntax == DEFLATED:
-        body, start = inflate(memoryview(part10)[start:]), 0
-    data = BytesIO(body)
+        body, start = memoryview(inflate(body[start:])), 0
+    data = _View(body)
     data.seek(start)
     try:
-        dataset = read_dataset(data, syntax == IMPLICIT_LITTLE, syntax != EXPLICIT_BIG, stop_when=_at_pixels)
-        pixels = _pixel_element(memoryview(body)[data.tell() :], syntax)
+        dataset = read_dataset(
+            cast("BinaryIO", data), syntax == IMPLICIT_LITTLE, syntax != EXPLICIT_BIG, stop_when=_at_pixels
+        )
+        pixels = _pixel_element(body[data.tell() :], syntax)
         if pixels is None:
             _check_end(dataset, len(body))
         return Part10(syntax, dataset, pixels)

@@ -58,15 +58,15 @@ def wrap(picture: bytes) -> Dataset:
     return data_set
 
 
-def as_part10(content: bytes) -> bytes:
+def as_part10(content: bytes | memoryview) -> bytes | memoryview:
     """Give a Part 10 file: the content itself, or what `wrap` makes of a picture; raise NotEvaluable.
 
     A preamble may look like a picture (PS3.10 7.1), so DICM behind it goes first.
     """
-    if content[PREAMBLE : PREAMBLE + len(MAGIC)] == MAGIC or not is_picture(content):
+    if content[PREAMBLE : PREAMBLE + len(MAGIC)] == MAGIC or not is_picture(bytes(content)):
         return content
     try:
-        data_set = wrap(content)
+        data_set = wrap(bytes(content))
     except UnreadablePicture as error:
         raise NotEvaluable(Reason.UNDECODABLE, str(error)) from error
     written = BytesIO()

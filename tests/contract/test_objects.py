@@ -36,8 +36,19 @@ class TestObjects:
 
         put(objects, key, body)
 
+        room = bytearray(size)
         assert objects.get(key) == body
+        assert (objects.get_into(key, memoryview(room)), room) == (size, body)
         assert objects.size(key) == size
+
+    def test_what_has_no_room_is_not_written(self, objects: Objects, key: str) -> None:
+        """The caller hears the whole size, and nothing stands beyond his memory."""
+        put(objects, key, b"film" * 1_000_000)
+        room = bytearray(8)
+
+        size = objects.get_into(key, memoryview(room)[:6])
+
+        assert (size, bytes(room)) == (4_000_000, b"filmfi\0\0")
 
     def test_putting_again_is_idempotent(self, objects: Objects, key: str) -> None:
         """The key is the hash: the same bytes under the same key change nothing."""
@@ -60,6 +71,8 @@ class TestObjects:
         assert objects.size(key) is None
         with pytest.raises(ObjectMissing):
             objects.get(key)
+        with pytest.raises(ObjectMissing):
+            objects.get_into(key, memoryview(bytearray(1)))
 
     def test_a_removed_object_is_missing(self, objects: Objects, key: str) -> None:
         """And removing it again is no error."""

@@ -143,7 +143,7 @@ def test_the_breaker_opens_outlives_a_restart_and_is_closed_by_a_person(
     service: Start, stack: Settings, sender: Sender, made: Made
 ) -> None:
     """Two of four are rerouted, the third opens it; nothing more happens until `radstream dlq resume`."""
-    inference = service("inference", RADSTREAM_BREAKER_DEAD_LETTERS="3", RADSTREAM_BATCH_IMAGES="1")
+    inference = service("inference", RADSTREAM_BREAKER_DEAD_LETTERS="3", RADSTREAM_COMMIT_IMAGES="1")
     data = film(JPEG_LS)
     study = {"StudyInstanceUID": data.StudyInstanceUID}
     bad = [film(JPEG_LS, **study) for _ in range(4)]

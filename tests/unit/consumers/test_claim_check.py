@@ -34,7 +34,7 @@ def test_the_whole_object_comes_back(stored: tuple[InstanceReceived, MemoryObjec
     """Preamble and meta included: the decoder reads the transfer syntax there."""
     event, objects = stored
 
-    assert fetch(objects, event).endswith(DATA_SET)
+    assert bytes(fetch(objects, event)).endswith(DATA_SET)
 
 
 def test_other_meta_is_the_same_image(stored: tuple[InstanceReceived, MemoryObjects]) -> None:
@@ -44,6 +44,16 @@ def test_other_meta_is_the_same_image(stored: tuple[InstanceReceived, MemoryObje
     objects.put(event.object_key, io.BytesIO(whole), len(whole))
 
     assert fetch(objects, event) == whole
+
+
+def test_an_object_lies_where_it_was_wanted(stored: tuple[InstanceReceived, MemoryObjects]) -> None:
+    """A decoder reads it there, without a copy; what stood behind it is not part of it."""
+    event, objects = stored
+    room = bytearray(b"x" * 1000)
+
+    found = fetch(objects, event, memoryview(room))
+
+    assert (len(found), room[event.size_bytes - 5 : event.size_bytes + 1]) == (event.size_bytes, b"eivedx")
 
 
 @pytest.mark.parametrize(

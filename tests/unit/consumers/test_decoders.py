@@ -14,6 +14,7 @@ from consumers.decoder_frames import Decoded
 from consumers.decoders import DecoderProcess
 from consumers.imaging.prepare import prepare
 from consumers.imaging.preprocess import InputSpec
+from consumers.shared_area import KEPT_BYTES
 from radstream.phantoms.dicom import phantom
 from schemas.errors import NotEvaluable
 from schemas.words import Reason
@@ -38,11 +39,19 @@ def film() -> bytes:
     return b"".join(part10(phantom(1, 0, datetime(2026, 1, 1, tzinfo=UTC))))
 
 
+def decoded(
+    decoder: DecoderProcess, part10: bytes, *specs: InputSpec, seconds: float = PATIENCE_S
+) -> tuple[Decoded, ...]:
+    """Put an image where the fetch would, and have it decoded."""
+    decoder.room[: len(part10)] = part10
+    return decoder.decode(len(part10), specs, seconds)
+
+
 def test_a_decoder_gives_what_prepare_gives(decoder: DecoderProcess, film: bytes) -> None:
     """The way through the process changes no bit."""
     here = prepare(film, SPEC)
 
-    (there,) = decoder.decode(film, [SPEC], PATIENCE_S)
+    (there,) = decoded(decoder, film, SPEC)
 
     assert np.array_equal(there.tensor, here.tensor)
     assert (there.statistics, there.acquisition) == (here.statistics, here.acquisition)
@@ -52,7 +61,7 @@ def test_two_models_of_two_sizes_each_get_their_own(decoder: DecoderProcess, fil
     """One fetch, one tensor for each input that was wanted, in their order."""
     smaller = InputSpec(32, 48, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
 
-    there = decoder.decode(film, [SPEC, smaller], PATIENCE_S)
+    there = decoded(decoder, film, SPEC, smaller)
 
     assert [one.tensor.shape for one in there] == [(3, 64, 64), (3, 32, 48)]
     assert np.array_equal(there[1].tensor, prepare(film, smaller).tensor)
@@ -61,10 +70,10 @@ def test_two_models_of_two_sizes_each_get_their_own(decoder: DecoderProcess, fil
 def test_a_reason_comes_back_as_a_reason(decoder: DecoderProcess, film: bytes) -> None:
     """And the decoder lives on."""
     with pytest.raises(NotEvaluable) as caught:
-        decoder.decode(film[: len(film) // 2], [SPEC], PATIENCE_S)
+        decoded(decoder, film[: len(film) // 2], SPEC)
 
     assert caught.value.reason is Reason.UNDECODABLE
-    assert isinstance(decoder.decode(film, [SPEC], PATIENCE_S)[0], Decoded)
+    assert isinstance(decoded(decoder, film, SPEC)[0], Decoded)
 
 
 def test_a_decoder_killed_in_the_middle_is_that_images_reason(decoder: DecoderProcess, film: bytes) -> None:
@@ -73,7 +82,7 @@ def test_a_decoder_killed_in_the_middle_is_that_images_reason(decoder: DecoderPr
     threading.Timer(0.2, os.kill, (decoder.pid, signal.SIGKILL)).start()
 
     with pytest.raises(NotEvaluable) as caught:
-        decoder.decode(film, [SPEC], PATIENCE_S)
+        decoded(decoder, film, SPEC)
 
     assert caught.value.reason is Reason.DECODER_CRASHED
     assert not decoder.alive
@@ -85,7 +94,7 @@ def test_a_decoder_that_hangs_is_given_up(decoder: DecoderProcess, film: bytes) 
     begun = time.monotonic()
 
     with pytest.raises(NotEvaluable) as caught:
-        decoder.decode(film[:10_000], [SPEC], 0.2)
+        decoded(decoder, film[:10_000], SPEC, seconds=0.2)
 
     assert caught.value.reason is Reason.DECODER_CRASHED
     assert time.monotonic() - begun < PATIENCE_S
@@ -107,3 +116,13 @@ def test_a_decoder_ends_with_its_owner(film: bytes) -> None:
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
     assert film
+
+
+def test_a_large_image_leaves_no_memory_behind(decoder: DecoderProcess) -> None:
+    """What it took beyond a usual film goes back to the system."""
+    size = KEPT_BYTES + 10_000_000
+    decoder.room[size - 1 : size] = b"x"
+
+    decoder.forget(size)
+
+    assert decoder.room[size - 1] == 0

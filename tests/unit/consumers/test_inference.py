@@ -74,7 +74,7 @@ class Pool:
                 self.away -= 1
                 raise ObjectStoreDown("away")
             body = fetch(self.objects, event)
-            found = self.outcomes.get(body[-1:], IMAGE)
+            found = self.outcomes.get(bytes(body[-1:]), IMAGE)
             made.set_result(Fetched(found if isinstance(found, NotEvaluable) else (found,) * len(specs), 2.0, 3.0))
         except RadStreamError as error:
             made.set_exception(error)

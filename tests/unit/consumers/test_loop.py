@@ -273,3 +273,30 @@ def test_stop_gives_back_what_is_in_hand(desk: Desk) -> None:
     desk.turn(desk.loop())
 
     assert desk.read(OUTPUT) == ["SLOW"]
+
+
+def test_finished_work_waits_for_more_to_share_a_transaction(desk_of: Callable[[LoopLimits], Desk]) -> None:
+    """While something is under way: until the batch is full, or until its age."""
+    desk = desk_of(LoopLimits(window=8, batch=3, age_s=1.0, idle_poll_s=0, busy_wait_s=0))
+    slow: Future[str | None] = Future()
+    desk.script.waiting["slow"] = slow
+    loop = desk.loop()
+    desk.send("a", "b")
+    desk.send("slow", partition=1)
+
+    desk.turn(loop, 3, seconds=0.2)
+    waited = desk.read(OUTPUT)
+    desk.turn(loop, 3, seconds=0.5)
+
+    assert (waited, desk.read(OUTPUT)) == ([], ["A", "B"])
+
+
+def test_a_full_batch_waits_for_nothing(desk_of: Callable[[LoopLimits], Desk]) -> None:
+    """Nor does the last work in hand."""
+    desk = desk_of(LoopLimits(window=8, batch=2, age_s=1000.0, idle_poll_s=0, busy_wait_s=0))
+    loop = desk.loop()
+    desk.send("a", "b", "c")
+
+    desk.turn(loop, 2)
+
+    assert desk.read(OUTPUT) == ["A", "B", "C"]
