@@ -1,0 +1,84 @@
+"""The yardstick: get an object, check its hash, decode it, run the model. Nothing else: no log, no result, no lanes.
+
+As many processes as cores, each with a client, a buffer, a decoder and an engine of one thread of its own; the
+functions are the consumer's own (`fetch`, `prepare`, `open_engine`). They take images from one queue, so none waits for another.
+An image costs no copy between processes, and a crash would take everything with it.
+"""
+
+import multiprocessing
+import os
+import time
+from collections.abc import Sequence
+from multiprocessing.process import BaseProcess
+from multiprocessing.queues import SimpleQueue  # noqa: TC003 - beside what it carries
+from pathlib import Path
+
+import cv2
+
+from consumers.claim_check import fetch
+from consumers.imaging.prepare import prepare
+from consumers.models import load_model
+from radstream.objects import s3_objects
+from radstream.settings import Settings
+from schemas.instance_received import InstanceReceived
+
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "OPENCV_FOR_THREADS_NUM": "1"}
+
+
+def work(
+    settings: Settings,
+    folder: Path,
+    events: Sequence[InstanceReceived],
+    jobs: "SimpleQueue[int | None]",
+    done: "SimpleQueue[int]",
+) -> None:
+    """Work off images until told to end."""
+    cv2.setNumThreads(1)
+    objects, model = s3_objects(settings), load_model(folder, settings.engine)
+    room = memoryview(bytearray(max(event.size_bytes for event in events)))
+    done.put(-1)
+    while (index := jobs.get()) is not None:
+        image = prepare(fetch(objects, events[index], room), model.spec)
+        model.engine.infer(image.tensor[None])
+        done.put(index)
+
+
+class Bare:
+    """The processes, ready to work."""
+
+    def __init__(self, settings: Settings, folder: Path, events: Sequence[InstanceReceived], processes: int) -> None:
+        os.environ.update(ONE_THREAD)  # before the libraries load in the children
+        context = multiprocessing.get_context("spawn")
+        self._jobs: SimpleQueue[int | None] = context.SimpleQueue()
+        self._done: SimpleQueue[int] = context.SimpleQueue()
+        self._processes: list[BaseProcess] = [
+            context.Process(target=work, args=(settings, folder, events, self._jobs, self._done), daemon=True)
+            for _ in range(processes)
+        ]
+        for process in self._processes:
+            process.start()
+        for name in ONE_THREAD:
+            del os.environ[name]
+        for _ in self._processes:
+            self._done.get()
+
+    @property
+    def pids(self) -> list[int]:
+        """The process ids."""
+        return [process.pid for process in self._processes if process.pid]
+
+    def images_per_second(self, indices: Sequence[int]) -> float:
+        """Work off images of these indices; give the rate from the first to the last."""
+        began = time.monotonic()
+        for index in indices:
+            self._jobs.put(index)
+        for _ in indices:
+            self._done.get()
+        return len(indices) / (time.monotonic() - began)
+
+    def close(self) -> None:
+        """End the processes."""
+        for _ in self._processes:
+            self._jobs.put(None)
+        for process in self._processes:
+            process.join(10)

@@ -1,0 +1,232 @@
+"""The inference consumer against a bare loop over the same objects, and what it promises of latency, STAT and memory.
+
+`python benchmarks/inference.py [--quick] [--package NAME=FOLDER ...] [--only PARTS]` writes
+benchmarks/results/inference.json. Servers, consumer, bare loop and this program share the machine.
+
+Ratios: for each package and transfer syntax the two take turns, round by round, each with the machine for itself (the
+other waits, its processes alive); the figure is the median of the rounds' ratios. Ours: from publishing a backlog of
+events to the last result that a read_committed reader has. Bare: see benchmarks/_bare_consumer.py. The objects, some
+synthetic films of 10 MB uncompressed, are put once.
+"""
+
+import argparse
+import io
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from uuid import uuid4
+
+from _bare_consumer import Bare
+from _consumer import Publisher, Results, begin_at_the_end, cores, inference
+from _promises import cold_start, latency, members, memory, stat_first
+from _record import SERVERS, plain_environment, running, write
+from _weigh import cpu_ms
+from decode import CASES, MODEL, film, part10
+
+from consumers.claim_check import data_set_at
+from consumers.packages import load_package
+from radstream.objects import s3_objects
+from radstream.settings import Settings
+from radstream.stack.site import Site
+from radstream.stack.supervision import Supervisor
+from schemas.identity import data_set_hasher, object_key
+from schemas.instance_received import InstanceReceived
+from schemas.words import Lane
+
+SYNTAXES = ("explicit little endian", "JPEG lossless SV1", "JPEG 2000 lossless", "HTJ2K lossless")
+FILMS = 4
+FEWEST, MOST = 8, 800
+PATIENCE_SECONDS = 120.0
+#: The share of the bare loop's rate that a package of this name must reach.
+BARS = {"resnet50-f32": 0.9, "mobilenet-v3-large-int8": 0.8}
+
+
+@dataclass(frozen=True, slots=True)
+class Length:
+    """How long each part measures."""
+
+    rounds: int
+    round_seconds: float
+    rate_seconds: float
+    stat_images: int
+    routine_backlog: int
+    many_images: int
+
+
+FULL = Length(3, 5.0, 15.0, 60, 5000, 20_000)
+QUICK = Length(1, 3.0, 6.0, 20, 5000, 1_000)
+
+
+def store_films(settings: Settings, syntax_name: str, count: int, shrink: int = 1) -> list[InstanceReceived]:
+    """Put films of one transfer syntax into the object store, once; give their events."""
+    syntax, bits, encode = CASES[syntax_name]
+    objects, pixels = s3_objects(settings), film()[::shrink, ::shrink]
+    events = []
+    for number in range(count):
+        whole = part10((pixels + number).copy(), syntax, bits, encode)
+        hasher = data_set_hasher(syntax)
+        hasher.update(memoryview(whole)[data_set_at(whole) :])
+        sha256 = hasher.hexdigest()
+        objects.put(object_key(sha256), io.BytesIO(whole), len(whole))
+        events.append(_event(settings, sha256, len(whole), syntax))
+    return events
+
+
+def _event(settings: Settings, sha256: str, size_bytes: int, syntax: str) -> InstanceReceived:
+    return InstanceReceived(
+        event_id=uuid4(),
+        instance_pseudonym="2.25.1",
+        study_pseudonym="2.25.2",
+        key_id="1",
+        revision=1,
+        object_bucket=settings.s3_bucket,
+        object_key=object_key(sha256),
+        size_bytes=size_bytes,
+        sha256=sha256,
+        transfer_syntax_uid=syntax,
+        sop_class_uid="1.2.840.10008.5.1.4.1.1.1.1",
+        lane=Lane.ROUTINE,
+        site="BENCH",
+        received_at=datetime.now(UTC),
+        calling_ae="BENCH",
+    )
+
+
+def ours(publisher: Publisher, results: Results, events: Sequence[InstanceReceived], count: int) -> float:
+    """Publish a backlog; give images a second from then to the last result."""
+    before, began = len(results.seen), time.time()
+    publisher.publish([events[number % len(events)] for number in range(count)])
+    results.wait(before + count, PATIENCE_SECONDS)
+    return count / (results.seen[-1][0] - began)
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One round of one side: its rate, and the CPU time of an image in its processes and in the servers (ms)."""
+
+    per_second: float
+    cpu_ms: float
+    servers_cpu_ms: float
+
+
+def turn(run: Callable[[], float], count: int, own: Sequence[int], servers: Sequence[int]) -> Turn:
+    """Run a round and weigh it."""
+    before = [sum(map(cpu_ms, pids)) for pids in (own, servers)]
+    rate = run()
+    after = [sum(map(cpu_ms, pids)) for pids in (own, servers)]
+    return Turn(rate, (after[0] - before[0]) / count, (after[1] - before[1]) / count)
+
+
+def figures_of(mine: Sequence[Turn], theirs: Sequence[Turn]) -> dict[str, object]:
+    """Compare the rounds. The share by CPU time holds on a machine that others use too: it asks what work was done."""
+    shares = [one.per_second / other.per_second for one, other in zip(mine, theirs, strict=True)]
+    by_cpu = [
+        (other.cpu_ms + other.servers_cpu_ms) / (one.cpu_ms + one.servers_cpu_ms)
+        for one, other in zip(mine, theirs, strict=True)
+    ]
+    sides = {"ours": mine, "bare": theirs}
+    return {
+        "ratio": round(statistics.median(shares), 3),
+        "ratio_by_cpu_time": round(statistics.median(by_cpu), 3),
+        "ratios": [round(share, 3) for share in shares],
+        "per_second": {
+            side: round(statistics.median(one.per_second for one in turns), 2) for side, turns in sides.items()
+        },
+        "cpu_ms": {side: round(statistics.median(one.cpu_ms for one in turns), 1) for side, turns in sides.items()},
+        "servers_cpu_ms": {
+            side: round(statistics.median(one.servers_cpu_ms for one in turns), 1) for side, turns in sides.items()
+        },
+    }
+
+
+def ratios(
+    site: Site, environment: Mapping[str, str], folder: Path, films: Mapping[str, list[InstanceReceived]],
+    length: Length,
+) -> dict[str, object]:  # fmt: skip
+    """Let ours and the bare loop take turns over each syntax."""
+    settings = Settings.from_environment(site.environment)
+    every = [event for events in films.values() for event in events]
+    begin_at_the_end(settings, load_package(folder).manifest.name)
+    servers = [pid for _, pid, _ in Supervisor(site).states().values() if pid]
+    found: dict[str, object] = {}
+    with ExitStack() as stack:
+        consumer = stack.enter_context(inference({**environment, "RADSTREAM_MODEL_DIR": str(folder)}))
+        results, bare = Results(settings), Bare(settings, folder, every, cores())
+        stack.callback(results.close)
+        stack.callback(bare.close)
+        publisher = Publisher(settings)
+        for name, events in films.items():
+            indices = [every.index(event) for event in events]
+            guess = bare.images_per_second(indices * 2)
+            count = round(min(MOST, max(FEWEST, guess * length.round_seconds)))
+            jobs = [indices[number % FILMS] for number in range(count)]
+            run_ours = partial(ours, publisher, results, events, count)
+            run_bare = partial(bare.images_per_second, jobs)
+            ours(publisher, results, events, FEWEST)
+            mine, theirs = [], []
+            for _ in range(length.rounds):
+                mine.append(turn(run_ours, count, [consumer.popen.pid], servers))
+                theirs.append(turn(run_bare, count, bare.pids, servers))
+            found[name] = {
+                **figures_of(mine, theirs), "images_a_round": count, "megabytes": round(events[0].size_bytes / 1e6, 2)
+            }  # fmt: skip
+            print(f"{folder.parent.name}, {name}: {found[name]}", flush=True)
+    return found
+
+
+def measure(packages: Mapping[str, Path], parts: Sequence[str], length: Length) -> dict[str, object]:
+    """Measure each part in a system of its own servers."""
+    figures: dict[str, object] = {"cores": cores(), "bare_processes": cores(), "bars": BARS}
+    with running(SERVERS) as (site, settings):
+        environment = {**plain_environment(), **site.environment}
+        films = {name: store_films(settings, name, FILMS) for name in SYNTAXES}
+        plain, small = films[SYNTAXES[0]], store_films(settings, SYNTAXES[0], FILMS, shrink=8)
+        shipped = {**environment, "RADSTREAM_MODEL_DIR": str(MODEL)}
+        begin_at_the_end(settings, load_package(MODEL).manifest.name)
+        if "ratios" in parts:
+            figures["ratios"] = {
+                label: ratios(site, environment, folder, films, length) for label, folder in packages.items()
+            }
+            begin_at_the_end(settings, load_package(MODEL).manifest.name)
+        if "cold_start" in parts:
+            figures["cold_start"] = cold_start(settings, shipped, plain, length.rounds)
+        if "members" in parts:
+            figures["members"] = members(settings, shipped, plain, length.rate_seconds)
+        if "latency" in parts:
+            figures["latency"] = latency(settings, shipped, plain, length.rate_seconds)
+        if "memory" in parts:
+            figures["memory"] = memory(settings, shipped, small, length.many_images)
+        if "stat" in parts:
+            figures["stat"] = stat_first(settings, shipped, plain, (length.stat_images, length.routine_backlog))
+    return figures
+
+
+def main() -> None:
+    """Measure once."""
+    parts = ("ratios", "cold_start", "members", "latency", "memory", "stat")
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="one short round of each")
+    parser.add_argument(
+        "--package", action="append", metavar="NAME=FOLDER", help="a model package to take the ratio of"
+    )
+    parser.add_argument("--only", nargs="+", choices=parts, default=parts)
+    given = parser.parse_args()
+    packages = {name: Path(at) for name, _, at in (one.partition("=") for one in given.package or [])}
+    with tempfile.TemporaryDirectory(prefix="rs-bench-models-") as name:
+        found = measure(packages or default_packages(Path(name)), given.only, QUICK if given.quick else FULL)
+    write("inference", found)
+
+
+def default_packages(_folder: Path) -> dict[str, Path]:
+    """Give the packages that the bars are for."""
+    return {"efficientnet-lite0-f32": MODEL}
+
+
+if __name__ == "__main__":
+    main()
