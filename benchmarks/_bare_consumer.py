@@ -1,16 +1,16 @@
 """The yardstick: get an object, check its hash, decode it, run the model. Nothing else: no log, no result, no lanes.
 
 As many processes as cores, each with a client, a buffer, a decoder and an engine of one thread of its own; the
-functions are the consumer's own (`fetch`, `prepare`, `open_engine`). They take images from one queue, so none waits for another.
-An image costs no copy between processes, and a crash would take everything with it.
+functions are the consumer's own (`fetch`, `prepare`, `open_engine`). They take images from one queue, so none waits for
+another. An image costs no copy between processes, and a crash would take everything with it.
 """
 
 import multiprocessing
 import os
 import time
 from collections.abc import Sequence
-from multiprocessing.process import BaseProcess
-from multiprocessing.queues import SimpleQueue  # noqa: TC003 - beside what it carries
+from multiprocessing.process import BaseProcess  # noqa: TC003 - beside what uses it
+from multiprocessing.queues import SimpleQueue  # noqa: TC003 - likewise
 from pathlib import Path
 
 import cv2
