@@ -22,6 +22,8 @@ _PART_BYTES = 8 * 1024 * 1024
 #: From this many parts on it is worth their requests and hashes to be able to send one again.
 _PARTS_AT_LEAST = 8
 _BLOCK_BYTES = 1024 * 1024
+#: Read piece by piece through the cache; larger ones would be new memory from the system each time (bytes).
+_PIECE_BYTES = 256 * 1024
 
 #: S3's error codes that mean something other than "away". A test lists each and its twin.
 ERROR_OF: Mapping[str, type[RadStreamError]] = {"NoSuchKey": ObjectMissing, "NoSuchObject": ObjectMissing}
@@ -80,11 +82,8 @@ class S3Objects:
         """Read an object whole; raise ObjectMissing or ObjectStoreDown."""
         with translated(key):
             response = self._client.get_object(self._bucket, key)
-            try:
+            with given_back(response):
                 return bytes(response.data)
-            finally:
-                response.close()
-                response.release_conn()
 
     def get_into(self, key: str, room: memoryview) -> int:
         """Read as much of an object as there is room for, and give its whole size (bytes).
@@ -93,18 +92,16 @@ class S3Objects:
         """
         with translated(key):
             response = self._client.get_object(self._bucket, key)
-            try:
+            with given_back(response):
                 at = 0
-                for block in response.stream(_BLOCK_BYTES, decode_content=False):
+                for block in response.stream(_PIECE_BYTES, decode_content=False):
                     part = block[: len(room) - at]
                     room[at : at + len(part)] = part
                     at += len(block)
                     if at > len(room):
+                        response.close()  # the rest is of no use to anybody
                         return int(response.headers.get("Content-Length", at))
                 return at
-            finally:
-                response.close()
-                response.release_conn()
 
     def size(self, key: str) -> int | None:
         """Give an object's size (bytes), None where there is none."""
@@ -176,6 +173,18 @@ def s3_objects(settings: Settings) -> S3Objects:
         http_client=pool,
     )
     return S3Objects(client, settings.s3_bucket, pool)
+
+
+@contextmanager
+def given_back(response: urllib3.BaseHTTPResponse) -> Iterator[None]:
+    """Give a connection back to its pool, and close it first where its answer was not read to the end."""
+    try:
+        yield
+    except BaseException:
+        response.close()
+        raise
+    finally:
+        response.release_conn()
 
 
 def _blocks(body: BinaryIO, size_bytes: int) -> Iterator[bytes]:

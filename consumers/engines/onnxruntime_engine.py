@@ -19,8 +19,9 @@ class OnnxRuntimeEngine:
         options.inter_op_num_threads = 1
         # An idle pool that spins would take the decoders' core.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        # The arena would keep the largest batch's activations for ever: 20 MB, for no measurable time.
-        options.enable_cpu_mem_arena = False
+        # Without an arena each pass takes its activations anew from the system, which hands them out page by page: 9.4 ms
+        # instead of 6.1 where large blocks are given back at once (starting.frugal_memory). It keeps 12 MB a thread.
+        options.enable_cpu_mem_arena = True
         providers = ["CPUExecutionProvider"]
         self._session = onnxruntime.InferenceSession(package.read(GRAPH), options, providers=providers)
         self._input = self._session.get_inputs()[0].name
