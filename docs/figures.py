@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import inference_figures
 import listener_figures
 from listener_figures import Rows, measured
 
@@ -85,6 +86,7 @@ PARTS: Mapping[str, Callable[[Mapping[str, Any]], Rows]] = {
     "memory": _memory,
     "latency": _latency,
     "throughput": _throughput,
+    "inference": inference_figures.rows,
     "streams": _streams,
     "decode": _decode,
 }
@@ -93,7 +95,10 @@ PARTS: Mapping[str, Callable[[Mapping[str, Any]], Rows]] = {
 FIRST = ("listener", "demo", "stack", "memory", "latency", "throughput")
 
 #: Beside rows: a table of a benchmark's own.
-TABLES: Mapping[str, Callable[[Mapping[str, Any]], list[str]]] = {"listener": listener_figures.table}
+TABLES: Mapping[str, Callable[[Mapping[str, Any]], list[str]]] = {
+    "listener": listener_figures.table,
+    "inference": inference_figures.plot,
+}
 
 
 def page() -> str:

@@ -5,6 +5,7 @@ from html import escape
 from itertools import pairwise
 from typing import Any
 
+import inference_figures
 from listener_figures import MAIN_CELLS, measured
 
 _STYLE = """<style>
@@ -59,6 +60,30 @@ def soak() -> str:
     )
     parts.append(_text(0, 328, where, "small"))
     return _svg(336, parts, "Memory and rate of the listener during the soak")
+
+
+def inference() -> str:
+    """Draw the consumer's rate beside the bare loop's, a panel for each package."""
+    found = measured("inference")
+    parts, top, package = [_text(0, 14, f"Images a second: our consumer, and {inference_figures.BARE}")], 24, ""
+    best = max((max(one["per_second"].values()) for _, _, one in inference_figures.cells(found)), default=1.0)
+    for name, syntax, one in inference_figures.cells(found):
+        if name != package:
+            parts.append(_text(0, top + 22, name))
+            package, top = name, top + _TITLE
+        for side, kind in (("ours", "ours"), ("bare", "theirs")):
+            rate = one["per_second"][side]
+            width = max(1.0, _BAR * rate / best)
+            words = f"{rate:g} = {one['ratio']:.2f} x bare" if side == "ours" else f"{rate:g}"
+            parts.append(_text(0, top + 12, syntax if side == "ours" else ""))
+            parts.append(f'<rect class="{kind}" x="{_NAMES}" y="{top}" width="{width:.1f}" height="15" rx="2"/>')
+            parts.append(_text(_NAMES + width + 8, top + 12, words, "small"))
+            top += 17
+        top += 6
+    machine = found["machine"]
+    where = f"{machine['cores']} cores ({machine['processor']}), shared with the servers; {found['measured_at'][:10]}"
+    parts.append(_text(0, top + 18, where, "small"))
+    return _svg(top + 26, parts, "Our inference consumer beside a bare loop")
 
 
 def _is_main(cell: Mapping[str, Any]) -> bool:

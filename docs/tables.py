@@ -72,6 +72,7 @@ PAGES = {
     "conformance.md": conformance.page,
     "listener.svg": plots.listener,
     "soak.svg": plots.soak,
+    "inference.svg": plots.inference,
     "../README.md": readme,
 }
 

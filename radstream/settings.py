@@ -168,7 +168,7 @@ class Settings:
     window_images: int = setting("32", "Images in hand of each lane: read, not yet committed (count).", positive)
     commit_images: int = setting("16", "Most images of one transaction (count).", positive)
     commit_age_seconds: float = setting(
-        "0.05", "Longest wait of a routine result for others to share its transaction (seconds).", seconds_or_none
+        "0.1", "Longest wait of a routine result for others to share its transaction (seconds).", seconds_or_none
     )
     breaker_dead_letters: int = setting("50", "Dead letters in a row that open the breaker (count).", positive)
 

@@ -66,6 +66,15 @@ def test_what_is_left_is_neither_full_nor_old(arrivals: list[tuple[Lane, str, fl
     assert due_at is None or batches.take(due_at) is not None
 
 
+@given(ARRIVALS)
+def test_what_comes_out_is_full_or_old(arrivals: list[tuple[Lane, str, float]]) -> None:
+    """A GPU's batch is worth a wait, as long as its age allows."""
+    batches, now = filled(arrivals)
+
+    for _, batch in taken(batches, now):
+        assert len(batch) == LIMIT or now >= batch[0][3] + AGE_S
+
+
 @given(st.lists(st.booleans(), min_size=1, max_size=100))
 def test_stat_waits_for_one_batch_in_ten(more: list[bool]) -> None:
     """Under any backlog of routine, at most one routine batch stands between ten of STAT, and never fewer."""
@@ -80,6 +89,7 @@ def test_stat_waits_for_one_batch_in_ten(more: list[bool]) -> None:
         if lane is Lane.STAT:
             stat_waiting -= 1
             passed_over += 1
+            assert passed_over < TURNS
         else:
             assert stat_waiting == 0 or passed_over == TURNS - 1
             passed_over = 0

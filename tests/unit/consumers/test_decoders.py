@@ -57,6 +57,17 @@ def test_a_decoder_gives_what_prepare_gives(decoder: DecoderProcess, film: bytes
     assert (there.statistics, there.acquisition) == (here.statistics, here.acquisition)
 
 
+def test_an_image_stays_what_it_was_when_the_next_one_comes(decoder: DecoderProcess, film: bytes) -> None:
+    """The shared memory is used again; what was handed out of it is not."""
+    (first,) = decoded(decoder, film, SPEC)
+    before = first.tensor.copy()
+
+    (second,) = decoded(decoder, b"".join(part10(phantom(2, 1, datetime(2026, 1, 1, tzinfo=UTC)))), SPEC)
+
+    assert np.array_equal(first.tensor, before)
+    assert not np.array_equal(first.tensor, second.tensor)
+
+
 def test_two_models_of_two_sizes_each_get_their_own(decoder: DecoderProcess, film: bytes) -> None:
     """One fetch, one tensor for each input that was wanted, in their order."""
     smaller = InputSpec(32, 48, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))

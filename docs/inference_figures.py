@@ -1,0 +1,86 @@
+"""The rows and the plot of benchmarks/inference.py: used by docs/figures.py and docs/plots.py."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from listener_figures import Rows
+
+#: The parts of the benchmark, each with its rows.
+BARE = "a bare loop of get, hash, decode and forward"
+
+
+def rows(found: Mapping[str, Any]) -> Rows:
+    """Give what was measured; parts that the run left out are left out here."""
+    made = [
+        (
+            f"consumer / bare loop: {package}, {syntax}, {one['megabytes']:g} MB",
+            _share(one),
+            f"at least {found['bars'][package]:g}" if package in found["bars"] else "",
+        )
+        for package, syntax, one in cells(found)
+    ]
+    for part, describe in (("cold_start", _cold), ("members", _members), ("latency", _latency), ("memory", _memory),
+                           ("stat", _stat)):  # fmt: skip
+        if part in found:
+            made += describe(found[part])
+    return made
+
+
+def plot(_found: Mapping[str, Any]) -> list[str]:
+    """Show the plot under the rows."""
+    return ["", f"![Images a second of our consumer, and of {BARE}](inference.svg)"]
+
+
+def cells(found: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    """Go through the ratios: package, syntax, figures."""
+    for package, syntaxes in found.get("ratios", {}).items():
+        for syntax, one in syntaxes.items():
+            yield package, syntax, one
+
+
+def _cold(one: Mapping[str, Any]) -> Rows:
+    return [("from the process's start to its first committed result", f"{one['seconds']:g} s", f"{one['bar']:g} s")]
+
+
+def _members(one: Mapping[str, Any]) -> Rows:
+    rates = ", ".join(f"{rate:g} with {count}" for count, rate in one["images_per_second"].items())
+    return [("images a second by members of the group, on the same cores", rates, "")]
+
+
+def _latency(one: Mapping[str, Any]) -> Rows:
+    return [
+        (
+            f"receipt to reader at {share} of {one['capacity_per_second']:g} images a second",
+            f"p50 {times['p50']} ms, p95 {times['p95']} ms, p99 {times['p99']} ms (n = {times['n']})",
+            "",
+        )
+        for share, times in one.items()
+        if share != "capacity_per_second"
+    ]
+
+
+def _memory(one: Mapping[str, Any]) -> Rows:
+    return [
+        (
+            f"memory (PSS) of the consumer and its decoders over {one['images']} images",
+            f"{one['first_tenth_mb']:g} MB at first, {one['last_tenth_mb']:g} MB at last, peak {one['peak_mb']:g} MB",
+            "",
+        )
+    ]
+
+
+def _share(one: Mapping[str, Any]) -> str:
+    rates = one["per_second"]
+    by_time = f"{one['ratio']:.2f} ({rates['ours']:g} / {rates['bare']:g} a second)"
+    return f"{by_time}; by CPU time {one['ratio_by_cpu_time']:.2f}"
+
+
+def _stat(one: Mapping[str, Any]) -> Rows:
+    times, meanwhile = one["stat_ms"], one["routine_per_second_meanwhile"]
+    return [
+        (
+            f"STAT while {one['routine_waiting_at_end']} to {one['routine_waiting_at_start']} routine images wait",
+            f"p50 {times['p50']} ms, p99 {times['p99']} ms; {meanwhile:g} routine a second meanwhile",
+            f"p99 {one['bar_p99_ms']:g} ms",
+        )
+    ]
