@@ -151,8 +151,8 @@ class Settings:
 
     engine: str | None = setting(
         None,
-        "onnxruntime, openvino or torch; else the fastest there.",
-        one_of("onnxruntime", "openvino", "torch"),
+        "onnxruntime, openvino, torch or torch-half (half precision, for a GPU); else the fastest there.",
+        one_of("onnxruntime", "openvino", "torch", "torch-half"),
     )
     model_dir: Path = setting("models/chest-pneumonia/1.0.0", "Folder of the model package to serve.", Path)
     inference_slot: str = setting("0", "Stable number of an inference process; part of its transactional.id.")

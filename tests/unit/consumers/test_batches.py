@@ -75,14 +75,15 @@ def test_what_comes_out_is_full_or_old(arrivals: list[tuple[Lane, str, float]]) 
         assert len(batch) == LIMIT or now >= batch[0][3] + AGE_S
 
 
-@given(st.lists(st.booleans(), min_size=1, max_size=100))
-def test_stat_waits_for_one_batch_in_ten(more: list[bool]) -> None:
+@given(st.integers(1, 40), st.lists(st.booleans(), min_size=30, max_size=100))
+def test_stat_waits_for_one_batch_in_ten(stat_waiting: int, more: list[bool]) -> None:
     """Under any backlog of routine, at most one routine batch stands between ten of STAT, and never fewer."""
     batches: Batches[str, Lane] = Batches(BatchLimits(1), lambda _model: 1)
     for _ in range(200):
         batches.put(Lane.ROUTINE, "a", Lane.ROUTINE, 0)
-    batches.put(Lane.STAT, "a", Lane.STAT, 0)
-    stat_waiting, passed_over = 1, 0
+    for _ in range(stat_waiting):
+        batches.put(Lane.STAT, "a", Lane.STAT, 0)
+    passed_over = 0
 
     for another in more:
         _, (lane,) = batches.take(0) or ("", [Lane.STAT])

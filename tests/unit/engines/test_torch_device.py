@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from consumers.engines.choice import open_engine
 from consumers.engines.torch_device import OnDevice
 from consumers.imaging.networks import build
+from consumers.packages import ModelPackage
 
 CPU = torch.device("cpu")
 #: Half precision has 11 bits; over the network's depth logits of a few units move by less (logits).
@@ -69,3 +71,10 @@ def test_half_precision_moves_logits_little() -> None:
     half = OnDevice(build("efficientnet_lite0", 2), CPU, half=True).run(batch(2))[0]
 
     assert 0 < np.abs(half - whole).max() < HALF_AGREEMENT
+
+
+def test_a_setting_names_half_precision(package: ModelPackage) -> None:
+    """It passes the package's self-test, within what 11 bits allow."""
+    engine = open_engine(package, "torch-half")
+
+    assert (engine.name, engine.infer(batch(1)).logits.dtype) == ("torch-half", np.float32)
