@@ -5,6 +5,7 @@ from functools import partial
 
 from consumers.batches import BatchLimits
 from consumers.breaker import PostgresBreakers
+from consumers.crash_points import MortalPool, MortalWriter, Step
 from consumers.dead_letters import DeadLetters
 from consumers.decoders import Decoders
 from consumers.deployed import follow_in_thread
@@ -23,6 +24,7 @@ from consumers.loop import Loop
 from consumers.publish import InTransaction
 from consumers.remembered import remembering
 from consumers.starting import Pulse, frugal_memory, patiently, together
+from radstream.crash_points import CrashPoints
 from radstream.kafka_broker import KafkaBroker
 from radstream.objects import s3_objects
 from radstream.registry import RegistryIds
@@ -63,6 +65,7 @@ def serve(settings: Settings, health: Health, stop: Stop) -> None:
     3. run a loop for each lane, in a thread of its own, and one that follows the deployments; the first lane that fails
        ends both
     """
+    points = CrashPoints(Step, settings.die_at, freeze_at=settings.freeze_at)
     vault = Vault(settings.require_vault_key())
     terms = door_terms(settings) if settings.predict_port else None
     door = Door(terms) if terms else None
@@ -98,7 +101,7 @@ def serve(settings: Settings, health: Health, stop: Stop) -> None:
                 name=group,
                 lane=lane,
                 assignments=assignments,
-                pool=KnowingPurges(decoders, purged_by_journal(settings)),
+                pool=MortalPool(KnowingPurges(decoders, purged_by_journal(settings)), points),
                 forward=engines,
                 codec=Codec(ids),
                 letters=DeadLetters(group, Codec(ids), vault),
@@ -109,7 +112,7 @@ def serve(settings: Settings, health: Health, stop: Stop) -> None:
             writer = patiently(lambda: around.broker.transactional_writer(slot), group, health, stop)
             if writer is not None:
                 here = replace(around, limits=limits_of(settings, lane))
-                Loop(group, [TOPIC_OF[lane]], handler, InTransaction(writer), here).run(stop)
+                Loop(group, [TOPIC_OF[lane]], handler, InTransaction(MortalWriter(writer, points)), here).run(stop)
 
         for lane in Lane:
             instruments.queue("decode", partial(decoders.waiting, lane), lane)

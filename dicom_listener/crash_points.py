@@ -1,11 +1,6 @@
-"""Places where a test may have the listener killed, as a crash would (RADSTREAM_DIE_AT)."""
+"""Places where a test may have the listener killed (radstream.crash_points)."""
 
-import os
-import signal
 from enum import StrEnum, unique
-from pathlib import Path
-
-from schemas.errors import SettingInvalid
 
 
 @unique
@@ -23,24 +18,3 @@ class Step(StrEnum):
     AFTER_COMMIT = "after-commit"  # in the log; the journal doesn't know
     BEFORE_ANSWER = "before-answer"  # in the log; the sender doesn't know
     BEFORE_NOTE = "before-note"  # in the log, the sender may know; the journal doesn't
-
-
-class CrashPoints:
-    """Kills this process once, at one named step; a marker file remembers that it did."""
-
-    def __init__(self, die_at: str, marker: Path) -> None:
-        if die_at and die_at not in set(Step):
-            raise SettingInvalid(f"RADSTREAM_DIE_AT={die_at} is no step: use one of {', '.join(Step)}")
-        self._die_at = die_at
-        self._marker = marker
-
-    def armed(self, step: Step) -> bool:
-        """Say whether `reach` would not return."""
-        return step == self._die_at and not self._marker.exists()
-
-    def reach(self, step: Step) -> None:
-        """Die here if this is the step and nobody died at it before."""
-        if not self.armed(step):
-            return
-        self._marker.touch()
-        os.kill(os.getpid(), signal.SIGKILL)

@@ -10,9 +10,10 @@ from uuid import UUID
 
 from confluent_kafka import KafkaError, Message, Producer
 
-from dicom_listener.crash_points import CrashPoints, Step
+from dicom_listener.crash_points import Step
 from dicom_listener.log_reader import LogReader
 from dicom_listener.partitioner import partition_of
+from radstream.crash_points import CrashPoints
 from radstream.journal_writer import Doubt, Journal, Place
 from radstream.kafka import CALL_SECONDS, TRANSACTION_TIMEOUT_MS, producer, translated
 from radstream.settings import Settings

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from dicom_listener import instruments
 from dicom_listener.command_set import StoreRequest
-from dicom_listener.crash_points import CrashPoints, Step
+from dicom_listener.crash_points import Step
 from dicom_listener.forwarder import Forwarder
 from dicom_listener.header import Header, header_of_descriptor
 from dicom_listener.part10 import preamble_and_meta
@@ -17,6 +17,7 @@ from dicom_listener.terms import Sender, Terms
 from dicom_listener.uids import well_formed
 from dicom_listener.work import Ticket
 from dicom_listener.yielding import Yielding
+from radstream.crash_points import CrashPoints
 from radstream.logs import get_log
 from radstream.spool import Spool
 from radstream.spool_entry import Entry, Incoming, Note

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from dicom_listener.crash_points import CrashPoints
 from dicom_listener.header import Header
 from dicom_listener.publisher import Publisher
 from dicom_listener.yielding import Yielding
+from radstream.crash_points import CrashPoints
 from radstream.journal_writer import Journal
 from radstream.objects import Objects
 from radstream.registration import Registered

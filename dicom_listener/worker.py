@@ -13,7 +13,7 @@ from pynetdicom import evt
 from dicom_listener.channel import Channel
 from dicom_listener.commitment_parts import commitment_parts
 from dicom_listener.contexts import STANDARD_SYNTAXES
-from dicom_listener.crash_points import CrashPoints
+from dicom_listener.crash_points import Step
 from dicom_listener.forwarder import Forwarder
 from dicom_listener.link import Link, ToldHealth, end_with_parent
 from dicom_listener.pace import Pace
@@ -27,6 +27,7 @@ from dicom_listener.terms import Terms
 from dicom_listener.work import Ways
 from dicom_listener.workers import slot_of
 from dicom_listener.yielding import FILLING_SHARE, Yielding
+from radstream.crash_points import CrashPoints
 from radstream.journal import pseudonyms_of
 from radstream.journal_writer import Journal
 from radstream.logs import get_log
@@ -68,7 +69,7 @@ def run(settings: Settings, health: Health, stop: Stop, *, link: Link, place: Pl
     4. the first process takes STOW-RS, sends the reports of commitment, and adopts what slots hold that nobody has
     5. on the request to stop: take nothing new, answer what is in hand, end the batch in hand
     """
-    crash_points = CrashPoints(settings.die_at, settings.spool / f"died-at-{settings.die_at}")
+    crash_points = CrashPoints(Step, settings.die_at, settings.spool / f"died-at-{settings.die_at}")
     pseudonyms = pseudonyms_of(settings)
     vault = Vault(settings.require_vault_key())
     terms = Terms(

@@ -147,7 +147,8 @@ class Settings:
     commitment_retry_seconds: float = setting(
         "86400", "How long a report is tried again before it is given up (seconds).", seconds
     )
-    die_at: str = setting("", "Tests only: the named step at which the listener kills itself once.")
+    die_at: str = setting("", "Tests only: the named step at which the listener or the inference group kills itself.")
+    freeze_at: str = setting("", "Tests only: the named step at which an inference process stops once (SIGSTOP).")
 
     engine: str | None = setting(
         None,

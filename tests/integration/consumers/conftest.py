@@ -75,7 +75,12 @@ def sender(stack: Settings) -> Sender:
 @pytest.fixture
 def made(stack: Settings, sender: Sender) -> Made:
     """Remember where the log ended when the test began."""
-    client = reader(stack)
+    return made_from_now(stack, sender)
+
+
+def made_from_now(settings: Settings, sender: Sender) -> Made:
+    """Look at what becomes visible from now on."""
+    client = reader(settings)
     start = {topic: last_stable_offsets(client, topic, STUDY_PARTITIONS) for topic in (COMPLETED, DEAD_LETTERED)}
     client.close()
-    return Made(stack, sender, start)
+    return Made(settings, sender, start)

@@ -26,17 +26,25 @@ def film(syntax: str = EXPLICIT, **changed: object) -> Dataset:
     return made
 
 
-def films(number: int) -> list[Dataset]:
-    """Make many at little cost: one phantom's pixels, reduced, under other UIDs."""
-    first = film()
-    step = -(-first.Rows // SIDE), -(-first.Columns // SIDE)
-    pixels = first.pixel_array[:: step[0], :: step[1]].copy()
-    first.Rows, first.Columns = pixels.shape
-    first.PixelData = pixels.tobytes()
-    made = []
-    for _ in range(number):
-        copy = deepcopy(first)
-        copy.SOPInstanceUID = copy.file_meta.MediaStorageSOPInstanceUID = generate_uid()
-        copy.StudyInstanceUID = generate_uid()
-        made.append(copy)
+def small() -> Dataset:
+    """Make a phantom whose pixels are reduced: it costs little to send and to decode."""
+    made = film()
+    step = -(-made.Rows // SIDE), -(-made.Columns // SIDE)
+    pixels = made.pixel_array[:: step[0], :: step[1]].copy()
+    made.Rows, made.Columns = pixels.shape
+    made.PixelData = pixels.tobytes()
     return made
+
+
+def again(one: Dataset) -> Dataset:
+    """Make the same film under other UIDs: another image of another study."""
+    copy = deepcopy(one)
+    copy.SOPInstanceUID = copy.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+    copy.StudyInstanceUID = generate_uid()
+    return copy
+
+
+def films(number: int) -> list[Dataset]:
+    """Make many at little cost."""
+    first = small()
+    return [again(first) for _ in range(number)]

@@ -1,4 +1,4 @@
-"""What inference promises, on real servers, whatever is killed or away (promises 2, 3 and 4)."""
+"""What inference promises, on real servers, whatever is killed or away (promises 2, 3 and 4); members: tests/crash."""
 
 import os
 import signal
@@ -43,23 +43,6 @@ def meter(service: Service, line: str) -> float:
 def waits_for(service: Service) -> str:
     """Read what a service waits for; empty when it is ready."""
     return str(health(service.metrics_port) or "")
-
-
-def test_killed_in_mid_stream_each_event_has_exactly_one_result(service: Start, sender: Sender, made: Made) -> None:
-    """Kill -9 while images are in flight: after the restart none is missing and none is there twice."""
-    inference = service("inference")
-    sent = {sender.send(one).event_id for one in films(200)}
-    made.wait(sent, count=20)
-    before = inference.pid
-
-    inference.kill9()
-    in_flight = len(sent) - len(made.results(sent))
-    inference.restart()
-
-    results = made.wait(sent, seconds=120)
-    assert inference.pid != before
-    assert in_flight > 0
-    assert len(results) == len({one.result_id for one in results}) == 200
 
 
 def test_a_broker_killed_in_mid_stream_each_event_has_exactly_one_result(

@@ -205,6 +205,28 @@ def test_what_another_member_took_over_is_not_published(desk: Desk) -> None:
     assert [message.value for message in other.poll(9, 0)] == [b"slow"]
 
 
+def test_a_revocation_in_mid_batch_drops_what_was_revoked_and_nothing_else(desk: Desk) -> None:
+    """What is under way for a partition that stays is neither begun again nor lost."""
+    waiting = desk.script.waiting
+    waiting["a"], waiting["b"] = Future(), Future()
+    loop = desk.loop("group.0")
+    desk.send("a", partition=0)
+    desk.send("b", partition=1)
+    desk.turn(loop)
+    other = desk.broker.reader(GROUP, ["in"], lambda _lost: None)
+    other.poll(0, 0)
+    desk.turn(loop)
+    (taken,) = other.owned()
+    kept = "b" if taken.number == 0 else "a"
+
+    for value, future in waiting.items():
+        future.set_result(value)
+    desk.turn(loop, times=2)
+
+    assert desk.read(OUTPUT) == [kept.upper()]
+    assert desk.script.begun == ["a", "b"]
+
+
 def test_too_many_dead_in_a_row_open_the_breaker(desk: Desk) -> None:
     """The third is not rerouted: it and what follows stay in the log."""
     for value in "abcd":

@@ -4,10 +4,11 @@ import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
-from dicom_listener.crash_points import CrashPoints
+from dicom_listener.crash_points import Step
 from dicom_listener.reception import Reception
 from dicom_listener.terms import Terms
 from dicom_listener.yielding import Yielding
+from radstream.crash_points import CrashPoints
 from radstream.spool import Spool
 from radstream.spool_entry import Note
 from schemas.words import Lane
@@ -51,7 +52,7 @@ def test_an_image_that_comes_during_a_checkpoint_waits_for_its_room(tmp_path: Pa
         spool,
         _Forwarder(spool),  # type: ignore[arg-type]
         TERMS,
-        CrashPoints("", tmp_path / "died"),
+        CrashPoints(Step, "", tmp_path / "died"),
         Yielding(yields=False, is_filling=lambda: False),
     )
     checkpoint = threading.Thread(target=spool.checkpoint)
