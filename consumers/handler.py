@@ -13,6 +13,7 @@ from consumers.verdicts import RetryLimit
 from consumers.window import InHand
 from radstream.broker import Broker, Message, Outgoing
 from radstream.service import Health
+from radstream.traces import NO_TRACES, Traces
 
 T = TypeVar("T")
 
@@ -59,3 +60,4 @@ class Surroundings:
     clock: Clock = field(default_factory=Clock)
     limits: LoopLimits = field(default_factory=LoopLimits)
     pulse: Pulse = field(default_factory=Pulse)
+    traces: Traces = NO_TRACES

@@ -17,9 +17,11 @@ from consumers.imaging.inputs import InputSpec
 from consumers.instruments import Instruments
 from consumers.models import Assignment, Assignments
 from consumers.outcome import Answering, Asked, evaluated, not_evaluated
+from consumers.spans import stage_spans
 from consumers.window import InHand
 from radstream.broker import Message, Outgoing
 from radstream.logs import get_log
+from radstream.traces import NO_TRACES, Traces
 from schemas.codec import Codec
 from schemas.errors import BadImage, BadMessage, NotEvaluable, UndecodableMessage
 from schemas.inference_completed import InferenceCompleted
@@ -73,6 +75,7 @@ class InferenceGroup:
     letters: DeadLetters
     instruments: Instruments
     clock: Clock
+    traces: Traces = NO_TRACES
 
     def begin(self, message: Message) -> "Future[Seen | None]":
         """Send an image to the decoders and on to the engine; a replay for another group is passed by."""
@@ -172,6 +175,7 @@ class InferenceGroup:
 
     def _outgoing(self, message: Message, result: InferenceCompleted) -> Outgoing:
         self.instruments.result(result)
+        stage_spans(self.traces, message, self.name, result)
         get_log().info(
             "image answered",
             event_id=str(result.event_id),

@@ -13,6 +13,7 @@ from typing import Generic, TypeVar
 from consumers.breaker import Breaker
 from consumers.handler import Handler, Surroundings
 from consumers.publish import Publisher
+from consumers.spans import batch_spans
 from consumers.starting import patiently
 from consumers.verdicts import DeadLetter, Hold, Retry, decide
 from consumers.window import InHand, Window, next_offsets
@@ -183,7 +184,7 @@ class Loop(Generic[T]):
         if self._breaker.would_open(deaths):
             self._open_breaker(next(item.given_up for item in batch if item.given_up is not None))
             return
-        started = self._monotonic()
+        started, begun = self._monotonic(), self._around.clock.utc()
         try:
             self._publisher.publish(records, next_offsets(batch), self._reader)
         except (TransactionAborted, KafkaDown) as error:
@@ -191,6 +192,7 @@ class Loop(Generic[T]):
             return
         self._breaker.count(deaths)
         self._around.instruments.published(self._group, len(batch), self._monotonic() - started)
+        batch_spans(self._around.traces, self._group, batch, records, (begun, self._around.clock.utc()))
         self._window.remove(batch)
         self._calm()
 

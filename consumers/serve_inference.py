@@ -30,6 +30,7 @@ from radstream.objects import s3_objects
 from radstream.registry import RegistryIds
 from radstream.service import Health, Stop
 from radstream.settings import Settings
+from radstream.traces import traces_of
 from radstream.vault import Vault
 from schemas.codec import Codec
 from schemas.topics import COMPLETED, DEAD_LETTERED, MODEL_DEPLOYED, RECEIVED_ROUTINE, RECEIVED_STAT, SHADOWED
@@ -70,7 +71,7 @@ def serve(settings: Settings, health: Health, stop: Stop) -> None:
     terms = door_terms(settings) if settings.predict_port else None
     door = Door(terms) if terms else None
     decoders = Decoders(s3_objects(settings), settings.decode_workers, settings.decode_timeout_seconds)
-    pulse, instruments = Pulse(), Instruments()
+    pulse, instruments, traces = Pulse(), Instruments(), traces_of(settings, "inference")
     forward = Forward(
         BatchLimits(settings.batch_images, settings.batch_age_seconds),
         settings.forward_threads or passes_at_one_time(),
@@ -93,6 +94,7 @@ def serve(settings: Settings, health: Health, stop: Stop) -> None:
             instruments=instruments,
             health=health,
             pulse=pulse,
+            traces=traces,
         )
 
         def lane_loop(lane: Lane) -> None:
@@ -107,6 +109,7 @@ def serve(settings: Settings, health: Health, stop: Stop) -> None:
                 letters=DeadLetters(group, Codec(ids), vault),
                 instruments=around.instruments,
                 clock=around.clock,
+                traces=around.traces,
             )
             slot = f"{group}.{settings.inference_slot}"
             writer = patiently(lambda: around.broker.transactional_writer(slot), group, health, stop)
@@ -129,3 +132,4 @@ def serve(settings: Settings, health: Health, stop: Stop) -> None:
             door.close()
         forward.close()
         decoders.close()
+        traces.close()

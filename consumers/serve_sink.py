@@ -18,6 +18,7 @@ from radstream.recent import Recent
 from radstream.registry import RegistryIds
 from radstream.service import Health, Stop
 from radstream.settings import Settings
+from radstream.traces import traces_of
 from radstream.vault import Vault
 from schemas.codec import Codec
 from schemas.topics import COMPLETED, DEAD_LETTERED
@@ -41,6 +42,7 @@ def serve(settings: Settings, health: Health, stop: Stop) -> None:
         breakers=PostgresBreakers(settings),
         instruments=Instruments(),
         health=health,
+        traces=traces_of(settings, "sink"),
         limits=LoopLimits(window=2 * BATCH_ROWS, batch=BATCH_ROWS, dead_letters=settings.breaker_dead_letters),
     )
     loop = Loop(GROUP, [COMPLETED], handler, AtLeastOnce(broker.writer()), around)
@@ -50,3 +52,4 @@ def serve(settings: Settings, health: Health, stop: Stop) -> None:
             together([partial(loop.run, stop)], stop, around.pulse)
     finally:
         table.close()
+        around.traces.close()

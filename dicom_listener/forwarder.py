@@ -18,6 +18,7 @@ from dicom_listener.header import Header, header_of_file
 from dicom_listener.identify import arrival_of, event_of
 from dicom_listener.keeper import keep
 from dicom_listener.patience import until_done
+from dicom_listener.spans import JOURNAL, PUBLISH, PUT, Way, headers, tell, timed
 from dicom_listener.waiting_line import POLL_SECONDS, WaitingLine
 from dicom_listener.work import Ticket, Ways, Work
 from dicom_listener.yielding import TRICKLE
@@ -75,20 +76,22 @@ class Forwarder:
             thread.join(max(0.0, deadline - time.monotonic()))
         self._ways.publisher.close()
 
-    def submit(self, entry: Entry, header: Header) -> Ticket:
-        """Forward a fresh entry; over the limit it waits on the disk until there is room."""
+    def submit(self, entry: Entry, header: Header, receive_s: float = 0.0) -> Ticket:
+        """Forward a fresh entry, whose bytes came in `receive_s`; over the limit it waits on the disk for room."""
         ticket = Ticket()
         with self._guard:
             if len(self._known) >= QUEUE_LIMIT:
                 return ticket
-        self._take(Work(entry, ticket, header))
+        self._take(Work(entry, ticket, header), receive_s)
         return ticket
 
     def checkpoint(self) -> None:
         """Remove forwarded files now: the disk is filling."""
         self._ways.spool.checkpoint()
 
-    def _take(self, work: Work) -> None:
+    def _take(self, work: Work, receive_s: float = 0.0) -> None:
+        if self._ways.traces.enabled:
+            work.way = Way(self._ways.traces.share, receive_s)
         with self._guard:
             if work.entry.name in self._known:
                 return
@@ -144,7 +147,8 @@ class Forwarder:
             work.header = work.header or header_of_file(
                 work.entry.path, note.data_set_offset, note.size_bytes, note.transfer_syntax_uid
             )
-        rows = ways.journal.register([arrival_of(work.entry.note, work.header) for work in batch if work.header])
+        with timed(batch, JOURNAL):
+            rows = ways.journal.register([arrival_of(work.entry.note, work.header) for work in batch if work.header])
         ways.crash_points.reach(Step.AFTER_JOURNAL)
         for work, row in zip(batch, rows, strict=True):
             work.row, work.ticket.event_id = row, row.event_id
@@ -169,7 +173,7 @@ class Forwarder:
         ways, note = self._ways, work.entry.note
         ways.crash_points.reach(Step.BEFORE_PUT)
         if not work.is_repeat:
-            with work.entry.open() as body:
+            with timed([work], PUT), work.entry.open() as body:
                 ways.objects.put(object_key(note.sha256), body, note.size_bytes)
         ways.crash_points.reach(Step.AFTER_PUT)
         work.stored = True
@@ -226,7 +230,8 @@ class Forwarder:
         answered = {
             work.event.event_id: work.ticket.answered_at for work in batch if work.event and work.ticket.answered_at
         }
-        written = self._ways.publisher.publish(events, answered)
+        with timed(batch, PUBLISH):
+            written = self._ways.publisher.publish(events, answered, headers(batch))
         self._noted()
         for key in written.new:
             instruments.PUBLISHED.labels(events[key].lane).inc()
@@ -234,6 +239,7 @@ class Forwarder:
             if work.event and work.event.event_id in written.in_log:
                 self._unnoted.append(work)
                 work.ticket.published.set()
+                tell(self._ways.traces, work)
             else:
                 self._held.append((time.monotonic() + _HELD_SECONDS, work))
         self._ways.crash_points.reach(Step.BEFORE_NOTE)

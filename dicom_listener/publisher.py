@@ -1,11 +1,11 @@
 """Events into the log, each once, in small Kafka transactions under the slot's transactional.id (promise 2)."""
 
-import secrets
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from types import MappingProxyType
 from uuid import UUID
 
 from confluent_kafka import KafkaError, Message, Producer
@@ -17,6 +17,7 @@ from radstream.crash_points import CrashPoints
 from radstream.journal_writer import Doubt, Journal, Place
 from radstream.kafka import CALL_SECONDS, TRANSACTION_TIMEOUT_MS, producer, translated
 from radstream.settings import Settings
+from radstream.traces import SpanContext
 from schemas.codec import Codec
 from schemas.errors import Fenced, KafkaDown, PostgresDown, TransactionAborted
 from schemas.instance_received import InstanceReceived
@@ -77,15 +78,21 @@ class Publisher:
         self._unnoted: dict[UUID, datetime] = {}
         self._holds = False  # locks of the journal
 
-    def publish(self, events: Mapping[UUID, InstanceReceived], answered: Mapping[UUID, datetime]) -> Written:
+    def publish(
+        self,
+        events: Mapping[UUID, InstanceReceived],
+        answered: Mapping[UUID, datetime],
+        traced: Mapping[UUID, bytes] = MappingProxyType({}),
+    ) -> Written:
         """Bring events into the log, each once. `note` must follow, or the next `publish`, which notes these first.
 
         1. lock the events and note in the journal where they will stand: only one listener publishes an event
         2. leave out what others hold, and what is in the log: by the journal, or in doubt by the log itself
         3. one Kafka transaction: from here on they are in the log, and their senders may be answered
 
-        `answered`: when an image was answered from the spool already. Raises KafkaDown, PostgresDown, RegistryDown,
-        Fenced; then nothing is known to be written, and a repeat settles it.
+        `answered`: when an image was answered from the spool already; `traced`: an event's header `traceparent`.
+        Raises KafkaDown, PostgresDown, RegistryDown, Fenced; then nothing is known to be written, and a repeat settles
+        it.
         """
         self._crash_points.reach(Step.BEFORE_PUBLISH)
         places = {key: self._place(event) for key, event in events.items()}
@@ -96,7 +103,7 @@ class Publisher:
             settled = self._settle({key: place for key, place in places.items() if key not in taken})
             new = taken | settled.new
             if new:
-                self._transact([self._record(events[key], places[key]) for key in new])
+                self._transact([self._record(events[key], places[key], traced.get(key)) for key in new])
         except BaseException:
             self._holds = bool(self._unnoted)
             with suppress(PostgresDown):  # then the connection is gone, and its locks with it
@@ -188,7 +195,7 @@ class Publisher:
             raise
         self._crash_points.reach(Step.AFTER_COMMIT)
 
-    def _record(self, event: InstanceReceived, place: Place) -> _Record:
+    def _record(self, event: InstanceReceived, place: Place, traceparent: bytes | None) -> _Record:
         return _Record(
             topic=place.topic,
             partition=place.partition,
@@ -196,7 +203,7 @@ class Publisher:
             value=self._codec.encode(place.topic, event),
             headers={
                 "event-time": event.received_at.isoformat().encode(),
-                "traceparent": f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01".encode(),
+                "traceparent": traceparent or SpanContext.root().header,
             },
         )
 

@@ -143,7 +143,7 @@ class StoreReceipt:
         self._arrived = time.monotonic()
         try:
             entry, header = self._commit(self._opened())
-            self._ticket = self._reception.forwarder.submit(entry, header)
+            self._ticket = self._reception.forwarder.submit(entry, header, self._arrived - self._began)
         except Exception as error:  # noqa: BLE001 - the room's one loop: the sender gets a failure and keeps its image
             self._fail(error)
         self._incoming = None

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from dicom_listener.header import Header
 from dicom_listener.publisher import Publisher
+from dicom_listener.spans import Way
 from dicom_listener.yielding import Yielding
 from radstream.crash_points import CrashPoints
 from radstream.journal_writer import Journal
@@ -15,6 +16,7 @@ from radstream.objects import Objects
 from radstream.registration import Registered
 from radstream.spool import Spool
 from radstream.spool_entry import Entry
+from radstream.traces import NO_TRACES, Traces
 from schemas.identity import Pseudonyms
 from schemas.instance_received import InstanceReceived
 from schemas.words import Lane
@@ -43,6 +45,7 @@ class Work:
     row: Registered | None = None
     event: InstanceReceived | None = None
     stored: bool = False
+    way: Way | None = None  # where traces are on
     passed_on: bool = False  # registered and stored: the log is next
 
     @property
@@ -69,3 +72,4 @@ class Ways:
     bucket: str
     crash_points: CrashPoints
     yielding: Yielding
+    traces: Traces = NO_TRACES

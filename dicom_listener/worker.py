@@ -37,6 +37,7 @@ from radstream.registry import RegistryIds
 from radstream.service import Health, Stop, run_process
 from radstream.settings import Settings
 from radstream.spool import Spool, left_behind
+from radstream.traces import traces_of
 from radstream.vault import Vault
 from schemas.codec import Codec, SchemaIds
 from schemas.errors import RadStreamError, SchemaMissing, SettingInvalid, Unavailable
@@ -96,6 +97,7 @@ def run(settings: Settings, health: Health, stop: Stop, *, link: Link, place: Pl
         bucket=settings.s3_bucket,
         crash_points=crash_points,
         yielding=yielding,
+        traces=traces_of(settings, SERVICE),
     )
     forwarder = Forwarder(ways, settings.spool_checkpoint_seconds)
     reception = Reception(spool, forwarder, terms, crash_points, yielding)
@@ -131,6 +133,7 @@ def run(settings: Settings, health: Health, stop: Stop, *, link: Link, place: Pl
         reception.wait_idle(_IN_HAND_SECONDS)
         listener.abort_all()
         forwarder.stop(_FORWARDING_SECONDS)
+        ways.traces.close()
         spool.close()
 
 

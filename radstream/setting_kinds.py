@@ -91,6 +91,14 @@ def seconds_or_none(text: str) -> float:
     return number
 
 
+def share(text: str) -> float:
+    """Read a share, from 0 to 1."""
+    number = float(text)
+    if not 0 <= number <= 1:
+        raise ValueError("use a number from 0 to 1")
+    return number
+
+
 def percent(text: str) -> float:
     """Read per cent, above 0 and up to 100."""
     number = float(text)

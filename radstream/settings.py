@@ -24,6 +24,7 @@ from radstream.setting_kinds import (
     seconds,
     seconds_or_none,
     setting,
+    share,
 )
 from schemas.errors import SettingInvalid, SettingMissing
 from schemas.identity import Pseudonyms
@@ -173,6 +174,10 @@ class Settings:
     )
     breaker_dead_letters: int = setting("50", "Dead letters in a row that open the breaker (count).", positive)
 
+    otlp_endpoint: str | None = setting(
+        None, "Where traces go by OTLP over HTTP, like http://localhost:4318; unset: no traces. Extra: traces."
+    )
+    trace_share: float = setting("1", "Share of the images whose trace is kept, from 0 to 1.", share)
     lag_look_seconds: float = setting(
         "5", "Time between two looks of a service at its groups' lag; ten make a verdict (seconds).", seconds
     )
