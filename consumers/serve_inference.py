@@ -10,6 +10,7 @@ from consumers.dead_letters import DeadLetters
 from consumers.decoders import Decoders
 from consumers.deployed import follow_in_thread
 from consumers.deployed_models import deployed_models
+from consumers.device_meter import DeviceMeters, TorchDevices
 from consumers.door.desk import Desk
 from consumers.door.serve import Door
 from consumers.door.terms import door_terms
@@ -117,9 +118,7 @@ def serve(settings: Settings, health: Health, stop: Stop) -> None:
                 here = replace(around, limits=limits_of(settings, lane))
                 Loop(group, [TOPIC_OF[lane]], handler, InTransaction(MortalWriter(writer, points)), here).run(stop)
 
-        for lane in Lane:
-            instruments.queue("decode", partial(decoders.waiting, lane), lane)
-        instruments.queue("forward", lambda: forward.waiting)
+        _meter(instruments, decoders, forward)
         health.ready()
         follow_in_thread(follower, stop)
         calls = [partial(lane_loop, lane) for lane in Lane]
@@ -133,3 +132,11 @@ def serve(settings: Settings, health: Health, stop: Stop) -> None:
         forward.close()
         decoders.close()
         traces.close()
+
+
+def _meter(instruments: Instruments, decoders: Decoders, forward: Forward) -> None:
+    """Let whoever asks for the meters see the queues and the accelerators."""
+    for lane in Lane:
+        instruments.queue("decode", partial(decoders.waiting, lane), lane)
+    instruments.queue("forward", lambda: forward.waiting)
+    DeviceMeters(TorchDevices())

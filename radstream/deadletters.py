@@ -1,6 +1,6 @@
 """Dead letters: list them, read one, send the originals again, and close a breaker."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from uuid import UUID
@@ -43,17 +43,21 @@ def replay(settings: Settings, ids: Collection[UUID] = (), *, cause: str | None 
     """Send originals again, for the group alone that gave them up (header `replay-for`); give what was sent.
 
     With neither ids nor a cause nothing is sent. The event keeps its id; its result gets a higher `result_revision`
-    than the visible one. Raises NoSuchLetter (then nothing is sent), BadMessage (no key opens an original), KafkaDown.
+    than the visible one, and than any that was asked for before. An event that was given up several times by a group is
+    sent once, for its newest letter. Raises NoSuchLetter (then nothing is sent), BadMessage (no key opens an original),
+    KafkaDown, PostgresDown.
     """
-    chosen = {one.id: (one, at) for one, at in _all(settings) if one.id in ids or (cause and one.cause == cause)}
-    if missing := sorted(str(one) for one in set(ids) - chosen.keys()):
+    found = {one.id: (one, at) for one, at in _all(settings) if one.id in ids or (cause and one.cause == cause)}
+    if missing := sorted(str(one) for one in set(ids) - found.keys()):
         raise NoSuchLetter(f"no dead letter has the id {missing[0]}: nothing was sent")
-    events = [one.event_id for one, _ in chosen.values() if one.event_id is not None]
-    revisions = _revisions(settings, events)
+    chosen = once_an_event(found.values())
+    opened = [(_opened(settings, one), at) for one, at in chosen]
+    if sealed := [one for one, _ in opened if one.encrypted]:
+        raise BadMessage(f"dead letter {sealed[0].id} is sealed: set RADSTREAM_VAULT_KEY to replay it")
+    revisions = _next_revisions(settings, {one.event_id for one, _ in chosen if one.event_id is not None})
     codec = Codec(RegistryIds(settings.schema_registry_url))
-    records = [_again(_opened(settings, one), at, codec, revisions) for one, at in chosen.values()]
-    KafkaBroker(settings).writer().write(records)
-    return [one for one, _ in chosen.values()]
+    KafkaBroker(settings).writer().write([_again(one, at, codec, revisions) for one, at in opened])
+    return [one for one, _ in chosen]
 
 
 def resume(settings: Settings, group: str) -> bool:
@@ -63,6 +67,19 @@ def resume(settings: Settings, group: str) -> bool:
             "UPDATE breakers SET closed_at = now() WHERE consumer_group = %s AND closed_at IS NULL", (group,)
         )
         return cursor.rowcount > 0
+
+
+def once_an_event(
+    found: Iterable[tuple[MessageDeadLettered, Message]],
+) -> list[tuple[MessageDeadLettered, Message]]:
+    """Keep the newest letter of each group and event; those that name no event are all kept.
+
+    Two records of one event would be two results of one id and revision.
+    """
+    newest: dict[object, tuple[MessageDeadLettered, Message]] = {}
+    for one, at in sorted(found, key=lambda pair: pair[0].first_seen):
+        newest[one.id if one.event_id is None else (one.group, one.event_id)] = one, at
+    return list(newest.values())
 
 
 def _all(settings: Settings) -> Iterator[tuple[MessageDeadLettered, Message]]:
@@ -82,9 +99,7 @@ def _opened(settings: Settings, one: MessageDeadLettered) -> MessageDeadLettered
 
 def _again(one: MessageDeadLettered, at: Message, codec: Codec, revisions: dict[UUID, int]) -> Outgoing:
     """Make the record that asks the group to try the same message once more."""
-    if one.encrypted:
-        raise BadMessage(f"dead letter {one.id} is sealed: set RADSTREAM_VAULT_KEY to replay it")
-    revision = revisions.get(one.event_id, 0) + 1 if one.event_id is not None else 1
+    revision = 1 if one.event_id is None else revisions[one.event_id]
     trace = {name: value for name, value in at.headers.items() if name in {"event-time", "traceparent"}}
     return Outgoing(
         topic=one.source_topic,
@@ -103,12 +118,20 @@ def _key(one: MessageDeadLettered, codec: Codec) -> bytes | None:
     return found.study_pseudonym.encode() if hasattr(found, "study_pseudonym") else None
 
 
-def _revisions(settings: Settings, events: Collection[UUID]) -> dict[UUID, int]:
-    """Give the highest result revision of each event; 1 where the sink has none yet, for a result was promised."""
-    with translated(), closing(connect(settings)) as connection, connection.cursor() as cursor:
+def _next_revisions(settings: Settings, events: Collection[UUID]) -> dict[UUID, int]:
+    """Take the next revision of each event's results, for this replay alone; raise PostgresDown.
+
+    The sink may not have stored what a former replay asked for: that is why the number is kept beside the results. An
+    event without a row has had its first revision, for a result was promised.
+    """
+    with translated(), closing(connect(settings)) as connection, connection, connection.cursor() as cursor:
         cursor.execute(
-            "SELECT event_id::text, max(result_revision) FROM inference_results "
-            "WHERE event_id = ANY(%s::uuid[]) GROUP BY event_id",
+            "INSERT INTO replays (event_id, result_revision) "
+            "SELECT event_id, greatest(1, (SELECT max(result_revision) FROM inference_results AS known "
+            "WHERE known.event_id = asked.event_id)) + 1 FROM unnest(%s::uuid[]) AS asked (event_id) ORDER BY event_id "
+            "ON CONFLICT (event_id) DO UPDATE SET "
+            "result_revision = greatest(excluded.result_revision, replays.result_revision + 1), asked_at = now() "
+            "RETURNING event_id::text, result_revision",
             ([str(one) for one in events],),
         )
-        return dict.fromkeys(events, 1) | {UUID(event): int(revision) for event, revision in cursor.fetchall()}
+        return {UUID(event): int(revision) for event, revision in cursor.fetchall()}

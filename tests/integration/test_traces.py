@@ -13,7 +13,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from pynetdicom import AE
 
 from tests.integration.consumers.films import film
-from tests.running import Service, free_port, until
+from tests.running import Service, until, unused_port
 
 pytestmark = pytest.mark.stack
 
@@ -88,7 +88,7 @@ def test_one_image_is_one_trace_from_the_listener_to_the_sink(
 ) -> None:
     """Every span has its parent, in one trace; transactions are linked with it; nothing names the patient."""
     told = {"RADSTREAM_OTLP_ENDPOINT": collector.address}
-    port = free_port()
+    port = unused_port()
     service("sink", **told)
     service("inference", **told)
     service(

@@ -185,3 +185,39 @@ def test_a_second_process_of_the_same_slot_fences_the_first(service: Start, send
     results = made.wait(sent, seconds=90)
     assert len(results) == len({one.event_id for one in results}) == 40
     assert second.running
+
+
+def test_replays_in_a_row_have_a_revision_each(service: Start, stack: Settings, sender: Sender, made: Made) -> None:
+    """Asked twice before anything is stored, and for all letters of the event at once: 2, 3, 4, each one time."""
+    service("inference")
+    event, _ = sender.event(film(), Lane.ROUTINE)
+    sender.publish(event)
+    made.wait([event.event_id])
+    until(lambda: len(made.letters([event.event_id])) == 1, 20, "no letter")
+    (letter,) = made.letters([event.event_id])
+
+    replay(stack, [letter.id])
+    replay(stack, [letter.id])
+    until(lambda: len(made.letters([event.event_id])) == 3, 60, "a replay that fails again makes a letter of its own")
+    replay(stack, [one.id for one in made.letters([event.event_id])])
+
+    until(lambda: len(made.results([event.event_id])) == 4, 60, "not four results")
+    found = made.results([event.event_id])
+    assert sorted(one.result_revision for one in found) == [1, 2, 3, 4]
+    assert len({one.result_id for one in found}) == 1
+    until(lambda: len(made.letters([event.event_id])) == 4, 20, "no fourth letter")
+
+
+def test_a_replay_is_seen_by_its_group_alone(service: Start, sender: Sender, made: Made) -> None:
+    """An event that is addressed to another model's group is passed by, and the next one is answered."""
+    service("inference")
+    data = film()
+    event, whole = sender.event(data, Lane.ROUTINE)
+    sender.put(event, whole)
+    sender.publish(event, {"replay-for": b"inference.another.routine", "replay-revision": b"2"})
+    after = sender.send(film(StudyInstanceUID=data.StudyInstanceUID)).event_id
+
+    made.wait([after])
+
+    assert made.results([event.event_id]) == []
+    assert made.letters([event.event_id]) == []
