@@ -1,17 +1,13 @@
 """One image's way from C-STORE to its row, as a collector sees it."""
 
-import gzip
-import threading
 from collections.abc import Callable, Iterator
-from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from pynetdicom import AE
 
+from tests.collector import Collector
 from tests.integration.consumers.films import film
 from tests.running import Service, until, unused_port
 
@@ -37,50 +33,12 @@ WAY = {
 }
 
 
-class Collector:
-    """Takes spans by OTLP over HTTP."""
-
-    def __init__(self) -> None:
-        self.spans: list[tuple[str, Any]] = []  # the service, and its span
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    @property
-    def address(self) -> str:
-        """Where it listens."""
-        return f"http://127.0.0.1:{self.server.server_port}"
-
-    def names(self) -> set[tuple[str, str]]:
-        """Name what has come."""
-        return {(service, span.name) for service, span in list(self.spans)}
-
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
-        spans = self.spans
-
-        class Door(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                plain = gzip.decompress(body) if self.headers.get("Content-Encoding") == "gzip" else body
-                for resource in ExportTraceServiceRequest.FromString(plain).resource_spans:
-                    about = {one.key: one.value.string_value for one in resource.resource.attributes}
-                    for scope in resource.scope_spans:
-                        spans.extend((about["service.name"], span) for span in scope.spans)
-                self.send_response(HTTPStatus.OK)
-                self.end_headers()
-
-            def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's name
-                """Say nothing."""
-
-        return Door
-
-
 @pytest.fixture
 def collector() -> Iterator[Collector]:
     """Give a collector."""
     one = Collector()
     yield one
-    one.server.shutdown()
-    one.server.server_close()
+    one.close()
 
 
 def test_one_image_is_one_trace_from_the_listener_to_the_sink(

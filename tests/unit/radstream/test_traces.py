@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from radstream.otlp import QUEUED, OtlpTraces
 from radstream.settings import Settings
 from radstream.traces import NO_TRACES, Span, SpanContext, traces_of
+from tests.collector import Collector
 
 HERE = SpanContext("a" * 32, "b" * 16)
 
@@ -42,7 +43,7 @@ def test_a_share_of_the_traces_is_kept_by_their_ids(share: float) -> None:
     lowest = SpanContext.root(share, token=lambda n: "00" * n)
     highest = SpanContext.root(share, token=lambda n: "ff" * n)
 
-    assert (lowest.sampled, highest.sampled) == (share > 0, share == 1)
+    assert (lowest.sampled, highest.sampled) == (share > 0, share > 1 - 2**-32)
 
 
 def test_without_an_endpoint_there_are_no_traces() -> None:
@@ -51,6 +52,23 @@ def test_without_an_endpoint_there_are_no_traces() -> None:
 
     assert traces_of(settings, "sink") is NO_TRACES
     assert traces_of(replace(settings, otlp_endpoint="http://127.0.0.1:9"), "sink").enabled
+
+
+def test_a_span_arrives_with_its_place_and_one_that_is_not_sampled_does_not() -> None:
+    """Ids, parent, times and links are those that were told."""
+    collector = Collector()
+    traces = OtlpTraces(collector.address, "test", 1.0)
+    own, other = HERE.child(), SpanContext.root()
+
+    traces.add(Span(name="told", own=own, parent=HERE, begun=1.5, ended=2.0, links=[other]))
+    traces.add(Span(name="not told", own=SpanContext("c" * 32, "d" * 16, sampled=False), parent=None, begun=1, ended=2))
+    traces.close()
+
+    collector.close()
+    ((service, span),) = collector.spans
+    assert (service, span.name, span.trace_id.hex(), span.span_id.hex()) == ("test", "told", own.trace, own.span)
+    assert (span.parent_span_id.hex(), span.links[0].span_id.hex()) == (HERE.span, other.span)
+    assert (span.start_time_unix_nano, span.end_time_unix_nano) == (1_500_000_000, 2_000_000_000)
 
 
 def test_a_collector_that_is_away_makes_nobody_wait() -> None:
