@@ -1,4 +1,4 @@
-"""A service's own groups as the broker sees them, for Prometheus: whoever reads them, and while they hang."""
+"""Groups as the broker sees them, for Prometheus: whoever reads them, and while they hang."""
 
 import threading
 import time
@@ -59,15 +59,21 @@ class LagGauges:
 
 
 @contextmanager
-def lag_metered(settings: Settings, groups: Sequence[str], gauges: LagGauges | None = None) -> Iterator[None]:
-    """Measure groups every `settings.lag_look_seconds` while the block runs, in a thread of its own."""
+def lag_metered(
+    settings: Settings, groups: Sequence[str] | None = None, gauges: LagGauges | None = None
+) -> Iterator[None]:
+    """Measure groups every `settings.lag_look_seconds` while the block runs, in a thread of its own.
+
+    Without names all of ours are measured: a group whose service is down can't speak for itself.
+    """
     stop, meters = Stop(), gauges or LagGauges()
 
     def run() -> None:
-        watch = LagWatch(Groups(settings), LOOKS, COUNTED)
+        known = Groups(settings)
+        watch = LagWatch(known, LOOKS, COUNTED)
         while not stop.requested:
             try:
-                for one in watch.look(groups, time.monotonic()):
+                for one in watch.look(groups or known.names(), time.monotonic()):
                     meters.show(one, time.time())
             except Unavailable:
                 pass  # the age of the last look tells

@@ -48,7 +48,7 @@ def serve(settings: Settings, health: Health, stop: Stop) -> None:
     loop = Loop(GROUP, [COMPLETED], handler, AtLeastOnce(broker.writer()), around)
     health.ready()
     try:
-        with lag_metered(settings, [GROUP]), accounts_metered(settings):
+        with lag_metered(settings), accounts_metered(settings):
             together([partial(loop.run, stop)], stop, around.pulse)
     finally:
         table.close()

@@ -27,6 +27,7 @@ from tests.running import Service, until
 pytestmark = pytest.mark.stack
 
 Start = Callable[..., Service]
+STAT_GROUP = {"group": "inference.chest-pneumonia.stat", "lane": "stat"}
 LONG_AGO = timedelta(minutes=10)
 
 
@@ -101,7 +102,12 @@ def test_a_stat_image_that_waits_is_overdue_and_not_missing(
     """While its group does not run; the sink says it on its own timer. When it runs again, all is evaluated."""
     late = service("inference")
     late.stop()
-    sink = service("sink", RADSTREAM_RECONCILE_SECONDS="1", RADSTREAM_STAT_RESULT_SECONDS="2")
+    sink = service(
+        "sink",
+        RADSTREAM_RECONCILE_SECONDS="1",
+        RADSTREAM_STAT_RESULT_SECONDS="2",
+        RADSTREAM_LAG_LOOK_SECONDS="0.5",
+    )
     before = overdue(sink)
 
     waiting = sender.send(film(), Lane.STAT)
@@ -109,6 +115,7 @@ def test_a_stat_image_that_waits_is_overdue_and_not_missing(
 
     until(lambda: overdue(sink) == before + 1, 60, "not seen as overdue")
     assert fates(stack, ae) == {"acknowledged": 1, "waiting": 1}
+    until(lambda: meters(sink, "radstream_lag_state", **STAT_GROUP, state="STOP")[0][1] == 1, 60, "not seen as stopped")
     late.start()
     made.wait([waiting.event_id])
     until(lambda: overdue(sink) == before, 60, "still overdue")

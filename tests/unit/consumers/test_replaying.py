@@ -1,8 +1,10 @@
 """A stretch of the log through the live loop: each of its records once, nothing beside it, and then an end."""
 
+import re
 from collections.abc import Sequence
 from concurrent.futures import Future
 from datetime import UTC, datetime
+from pathlib import Path
 from uuid import UUID  # noqa: TC003 - as above
 
 import pytest
@@ -32,6 +34,7 @@ from tests.unit.consumers.conftest import Refusing, Script
 from tests.unit.consumers.schema_ids import LocalIds
 from tests.unit.schemas.samples import SAMPLES
 
+ROOT = Path(__file__).parents[3]
 SOURCE = "in"
 CODEC = Codec(LocalIds())
 
@@ -132,6 +135,21 @@ def test_nothing_is_written_where_live_results_and_dead_letters_stand() -> None:
 
     assert (progress.results, keys(broker, REPLAYED)) == (3, ["0:1", "1:0", "1:1"])
     assert keys(broker, COMPLETED) == keys(broker, DEAD_LETTERED) == []
+
+
+def test_no_sink_and_no_stream_reads_replayed_results() -> None:
+    """The replay writes the topic and the comparison reads it: nobody else names it."""
+    rooms = ("schemas", "radstream", "dicom_listener", "consumers", "streams", "training")
+    naming = re.compile(rf"\bREPLAYED\b|{re.escape(REPLAYED)}\"")
+
+    found = {
+        str(path.relative_to(ROOT))
+        for room in rooms
+        for path in (ROOT / room).rglob("*.py")
+        if naming.search(path.read_text())
+    }
+
+    assert found == {"schemas/topics.py", "consumers/replaying.py", "radstream/agreement.py"}
 
 
 def test_two_calls_with_other_times_are_two_replays() -> None:

@@ -1,0 +1,113 @@
+"""A broken object store is "away", which holds the lane, and never "missing" or "corrupt", which are for ever."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+import urllib3
+from minio import Minio
+
+from radstream.objects import S3Objects
+from schemas.errors import ObjectMissing, ObjectStoreDown
+
+KEY = "instances/ab/ab.dcm"
+SIZE = 1000
+Answer = Callable[[BaseHTTPRequestHandler, threading.Event], None]
+
+
+def cut_short(door: BaseHTTPRequestHandler, _over: threading.Event) -> None:
+    """Promise more bytes than come."""
+    door.send_response(HTTPStatus.OK)
+    door.send_header("Content-Length", str(SIZE))
+    door.end_headers()
+    door.wfile.write(bytes(SIZE // 2))
+
+
+def silent(_door: BaseHTTPRequestHandler, over: threading.Event) -> None:
+    """Take the question and never answer."""
+    over.wait(30)
+
+
+def silent_in_the_middle(door: BaseHTTPRequestHandler, over: threading.Event) -> None:
+    """Stop answering after half."""
+    cut_short(door, over)
+    door.wfile.flush()
+    over.wait(30)
+
+
+def overloaded(door: BaseHTTPRequestHandler, _over: threading.Event) -> None:
+    """Ask for patience, as S3 does."""
+    body = b"<Error><Code>SlowDown</Code></Error>"
+    door.send_response(HTTPStatus.SERVICE_UNAVAILABLE)
+    door.send_header("Content-Type", "application/xml")
+    door.send_header("Content-Length", str(len(body)))
+    door.end_headers()
+    door.wfile.write(body)
+
+
+def a_proxy_s_page(door: BaseHTTPRequestHandler, _over: threading.Event) -> None:
+    """Answer 404 as a proxy without its server does: that is no word of the object store."""
+    body = b"<html>no upstream</html>"
+    door.send_response(HTTPStatus.NOT_FOUND)
+    door.send_header("Content-Type", "text/html")
+    door.send_header("Content-Length", str(len(body)))
+    door.end_headers()
+    door.wfile.write(body)
+
+
+def missing(door: BaseHTTPRequestHandler, _over: threading.Event) -> None:
+    """Say that the key is not there."""
+    body = b"<Error><Code>NoSuchKey</Code></Error>"
+    door.send_response(HTTPStatus.NOT_FOUND)
+    door.send_header("Content-Type", "application/xml")
+    door.send_header("Content-Length", str(len(body)))
+    door.end_headers()
+    door.wfile.write(body)
+
+
+@contextmanager
+def store(answer: Answer) -> Iterator[S3Objects]:
+    """Give the adapter to a store that answers so; it waits half a second for a byte."""
+    over = threading.Event()
+
+    class Door(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            answer(self, over)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's name
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Door)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    pool = urllib3.PoolManager(timeout=urllib3.Timeout(connect=5, read=0.5), retries=urllib3.Retry(total=0, redirect=0))
+    client = Minio(
+        f"127.0.0.1:{server.server_port}",
+        access_key="a",
+        secret_key="b",
+        secure=False,
+        region="us-east-1",
+        http_client=pool,
+    )
+    try:
+        yield S3Objects(client, "radstream", pool)
+    finally:
+        over.set()
+        pool.clear()
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.mark.parametrize("answer", [cut_short, silent, silent_in_the_middle, overloaded, a_proxy_s_page])
+def test_a_store_that_is_broken_is_away(answer: Answer) -> None:
+    """Retriable: the image waits for it."""
+    with store(answer) as objects, pytest.raises(ObjectStoreDown):
+        objects.get(KEY)
+
+
+def test_only_the_store_s_own_word_makes_an_object_missing() -> None:
+    """Permanent: NoSuchKey, in the store's own form."""
+    with store(missing) as objects, pytest.raises(ObjectMissing):
+        objects.get(KEY)
