@@ -31,6 +31,7 @@ try:
     from consumers.breaker import MemoryBreakers
     from consumers.dead_letters import DeadLetters
     from consumers.decoders import Decoders
+    from consumers.deployed_models import places
     from consumers.expired import KnowingPurges, purged_by_journal
     from consumers.forward import Forward
     from consumers.handler import LoopLimits, Surroundings
@@ -100,7 +101,7 @@ def show(
 
 
 def run(settings: Settings, asked: Replay, told: Callable[[dict[str, Any]], None]) -> Comparison:
-    """Run a replay to its end and compare; raises KafkaDown, RegistryDown, ModelRefused, Fenced.
+    """Run a replay to its end and compare; raises KafkaDown, RegistryDown, ObjectStoreDown, ModelRefused, Fenced.
 
     1. find the stretch, and let the replay's group begin there if it never ran
     2. load the version; start the decoders
@@ -110,7 +111,8 @@ def run(settings: Settings, asked: Replay, told: Callable[[dict[str, Any]], None
     os.nice(_NICE)
     stretch = stretch_of(settings, TOPICS, asked.begin, asked.end)
     begin_at(settings, asked.group, stretch.begin)
-    chosen = load_model(settings.model_dir.parent.parent / asked.model / asked.version, settings.engine)
+    package = places(settings).package(asked.model, asked.version, None)
+    chosen = load_model(package.folder, settings.engine)
     progress, stop = Progress(stretch), Stop()
     last = time.monotonic()
 
