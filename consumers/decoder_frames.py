@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from consumers.imaging.preprocess import InputSpec
 from consumers.shared_area import SharedArea
 from schemas.errors import NotEvaluable
-from schemas.words import Reason
+from schemas.words import Reason, ReviewReason
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -40,6 +40,8 @@ class Decoded:
     acquisition: Mapping[str, float]
     needs_review: bool
     acquired_at: float | None = None  # by the modality's clock (Unix seconds)
+    quality: Mapping[str, float] = field(default_factory=dict)
+    flags: tuple[ReviewReason, ...] = ()
 
 
 def ask(link: "Connection[bytes, bytes]", size_bytes: int, specs: Sequence[InputSpec]) -> None:
@@ -59,7 +61,7 @@ def asked(link: "Connection[bytes, bytes]") -> tuple[int, list[InputSpec]]:
 def answer(link: "Connection[bytes, bytes]", outcome: "Sequence[Prepared] | NotEvaluable", room: SharedArea) -> None:
     """Say what became of the image; its tensors lie in the shared output, one behind the other."""
     if isinstance(outcome, NotEvaluable):
-        link.send_bytes(json.dumps({"reason": outcome.reason}).encode())
+        link.send_bytes(json.dumps({"reason": outcome.reason, "doubts": outcome.doubts}).encode())
         return
     at = 0
     for one in outcome:
@@ -71,6 +73,8 @@ def answer(link: "Connection[bytes, bytes]", outcome: "Sequence[Prepared] | NotE
             "acquisition": one.acquisition,
             "needs_review": one.needs_review,
             "acquired_at": one.acquired_at,
+            "quality": one.quality,
+            "flags": one.flags,
         }
         for one in outcome
     ]
@@ -84,7 +88,7 @@ def answered(link: "Connection[bytes, bytes]", specs: Sequence[InputSpec], room:
     """
     head = json.loads(link.recv_bytes(_MAX_HEAD_BYTES))
     if "reason" in head:
-        raise NotEvaluable(Reason(head["reason"]))
+        raise NotEvaluable(Reason(head["reason"]), " ".join(map(ReviewReason, head["doubts"])))
     at, found = 0, []
     for fields, spec in zip(head["images"], specs, strict=True):
         shape = (_CHANNELS, spec.height, spec.width)
@@ -103,4 +107,6 @@ def _decoded(tensor: NDArray[np.float32], fields: Mapping[str, Any]) -> Decoded:
         fields["acquisition"],
         needs_review=fields["needs_review"],
         acquired_at=fields["acquired_at"],
+        quality=fields["quality"],
+        flags=tuple(map(ReviewReason, fields["flags"])),
     )

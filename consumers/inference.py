@@ -13,6 +13,7 @@ from consumers.decoders import Fetched
 from consumers.forward import Answer, Engines
 from consumers.futures import followed, gathered, settled, tolerated
 from consumers.headers import Address, address, onward
+from consumers.heatmaps import HeatMaps, key_of
 from consumers.imaging.inputs import InputSpec
 from consumers.instruments import Instruments
 from consumers.models import Assignment, Assignments
@@ -24,10 +25,11 @@ from radstream.logs import get_log
 from radstream.traces import NO_TRACES, Traces
 from schemas.codec import Codec
 from schemas.errors import BadImage, BadMessage, NotEvaluable, UndecodableMessage
+from schemas.identity import result_id
 from schemas.inference_completed import InferenceCompleted
 from schemas.instance_received import InstanceReceived
 from schemas.topics import COMPLETED, SHADOWED
-from schemas.words import Lane, Reason, Role
+from schemas.words import Lane, Reason, ReviewReason, Role
 
 #: Reasons that are a failure of the image's bytes or of ours: they stand in the dead letters too (promise 3).
 DEAD = frozenset(
@@ -59,7 +61,9 @@ class Seen:
     stages: Mapping[str, float]  # name to milliseconds
     images: Sequence[Decoded] = ()  # for each assignment, in order; none: not evaluated
     answers: Sequence[Answer | None] = ()  # for each assignment, in order; None: a shadow that failed
+    heatmaps: Sequence[str | None] = ()  # keys of objects that are stored, for each assignment, in order
     reason: Reason = Reason.INTERNAL  # where there are no answers
+    doubts: Sequence[ReviewReason] = ()  # likewise
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +75,7 @@ class InferenceGroup:
     assignments: Assignments
     pool: Pool
     forward: Engines
+    heatmaps: HeatMaps
     codec: Codec
     letters: DeadLetters
     instruments: Instruments
@@ -130,35 +135,61 @@ class InferenceGroup:
         if isinstance(fetched.images, NotEvaluable):
             if fetched.images.reason in DEAD:
                 raise fetched.images
-            return settled(replace(seen, stages=stages, reason=fetched.images.reason))
+            return settled(replace(seen, stages=stages, reason=fetched.images.reason, doubts=fetched.images.doubts))
         made = dict(zip(specs, fetched.images, strict=True))
         images = [made[one.model.spec] for one in seen.assigned]
         asked = [self._submitted(one, image) for one, image in zip(seen.assigned, images, strict=True)]
         return followed(
-            gathered(asked), lambda answers: settled(replace(seen, stages=stages, images=images, answers=answers))
+            gathered(asked),
+            lambda answers: self._explained(replace(seen, stages=stages, images=images, answers=answers)),
         )
 
     def _submitted(self, by: Assignment, image: Decoded) -> "Future[Answer | None]":
         """Send an image to one model; a shadow that fails spoils nothing of what is delivered."""
         return tolerated(self.forward.submit(self.lane, by.model, image.tensor), when=by.role is Role.SHADOW)
 
+    def _explained(self, seen: Seen) -> "Future[Seen | None]":
+        """Store the heat maps that are wanted: a result may name only what is there."""
+        asked = [self._heatmap(seen, by, answer) for by, answer in zip(seen.assigned, seen.answers, strict=True)]
+        begun = self.clock.monotonic()
+
+        def stored(keys: Sequence[str | None]) -> "Future[Seen | None]":
+            took = {"heatmap": 1000 * (self.clock.monotonic() - begun)} if any(keys) else {}
+            return settled(replace(seen, heatmaps=keys, stages={**seen.stages, **took}))
+
+        return followed(gathered(asked), stored)
+
+    def _heatmap(self, seen: Seen, by: Assignment, answer: Answer | None) -> "Future[str | None]":
+        evidence = None if answer is None else answer.inference.evidence
+        if answer is None or evidence is None:
+            return settled(None)
+        shown = self.heatmaps.class_of(answer.inference.logits[0], by.model.operating, by.role)
+        if shown is None:
+            return settled(None)
+        name = result_id(seen.event.event_id, by.model.name, by.model.version, by.role)
+        return self.heatmaps.submit(key_of(name, seen.asked.revision), evidence[0], shown)
+
     def _results(self, one: Seen) -> list[Outgoing]:
         if not one.answers:
             asked = self._asked(one.event, one.asked, one.stages)
-            return [self._outgoing(one.message, not_evaluated(asked, by.answering, one.reason)) for by in one.assigned]
+            refused = [not_evaluated(asked, by.answering, one.reason, one.doubts) for by in one.assigned]
+            return [self._outgoing(one.message, result) for result in refused]
         return [
-            self._outgoing(one.message, self._result(one, by.answering, image, answer))
-            for by, image, answer in zip(one.assigned, one.images, one.answers, strict=True)
+            self._outgoing(one.message, self._result(one, by.answering, image, answer, key))
+            for by, image, answer, key in zip(one.assigned, one.images, one.answers, one.heatmaps, strict=True)
         ]
 
-    def _result(self, one: Seen, by: Answering, image: Decoded, answer: Answer | None) -> InferenceCompleted:
+    def _result(
+        self, one: Seen, by: Answering, image: Decoded, answer: Answer | None, heatmap: str | None
+    ) -> InferenceCompleted:
         """Make one result; raises NotEvaluable for an answer that is delivered and is no number."""
         if answer is None:
             return not_evaluated(self._asked(one.event, one.asked, one.stages), by, Reason.INTERNAL)
         stages = {**one.stages, "batch": answer.waited_ms, "forward": answer.forward_ms}
         asked = self._asked(one.event, one.asked, stages)
+        found = (answer.inference.logits[0], answer.inference.projection[0])
         try:
-            return evaluated(asked, by, image, (answer.inference.logits[0], answer.inference.projection[0]))
+            return evaluated(asked, by, image, found, heatmap)
         except NotEvaluable as error:
             if by.role is not Role.SHADOW:
                 raise

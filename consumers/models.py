@@ -1,7 +1,7 @@
 """Which model answers an image, and what a loaded model is."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -13,8 +13,9 @@ from consumers.imaging.inputs import InputSpec
 from consumers.manifest import Manifest
 from consumers.outcome import Answering, Named
 from consumers.packages import digest, load_package
+from consumers.worth import Worth
 from schemas.instance_received import InstanceReceived
-from schemas.model_package import MANIFEST
+from schemas.model_package import MANIFEST, REFERENCE
 from schemas.words import Role
 
 
@@ -24,6 +25,7 @@ class LoadedModel:
 
     manifest: Manifest
     engine: Engine
+    worth: Worth = field(default_factory=Worth)
     digest: str  # SHA-256 of manifest.json in hex, which holds the hash of every other file
 
     @property
@@ -64,6 +66,7 @@ class Assignment:
             operating=self.model.operating,
             deployment_revision=self.deployment_revision,
             role=self.role,
+            worth=self.model.worth,
         )
 
 
@@ -101,5 +104,6 @@ def load_model(folder: Path, engine: str | None) -> LoadedModel:
     return LoadedModel(
         manifest=package.manifest,
         engine=open_engine(package, engine),
+        worth=Worth.from_reference(package.read(REFERENCE)),
         digest=digest((folder / MANIFEST).read_bytes()),
     )

@@ -1,6 +1,6 @@
 """From an event and what a model saw to the one result (promises 3 and 6). Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 
 from consumers.decoder_frames import Decoded
 from consumers.engines.decision import Operating, decide
+from consumers.worth import UNKNOWN_WORTH, Worth, uncertainty
 from schemas.errors import NotEvaluable
 from schemas.identity import result_id
 from schemas.inference_completed import InferenceCompleted
 from schemas.instance_received import InstanceReceived
-from schemas.words import Outcome, Reason, Role
+from schemas.words import Outcome, Reason, ReviewReason, Role
 
 #: How many numbers of the model's inner view a result carries at most.
 PROJECTION = 16
@@ -28,6 +29,7 @@ class Named:
     version: str
     deployment_revision: int = 0  # before any deployment was recorded
     role: Role = Role.CHAMPION
+    worth: Worth = UNKNOWN_WORTH  # what the model knows of its own limits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,9 +51,16 @@ class Asked:
 
 
 def evaluated(
-    asked: Asked, by: Answering, image: Decoded, answer: tuple[NDArray[np.float32], NDArray[np.float32]]
+    asked: Asked,
+    by: Answering,
+    image: Decoded,
+    answer: tuple[NDArray[np.float32], NDArray[np.float32]],
+    heatmap_key: str | None = None,
 ) -> InferenceCompleted:
     """Make the result of an image that the model looked at; `answer` is its logits [classes] and projection.
+
+    A person should look when the tags leave the scope open, when a quality check flagged the film, when the probability
+    lies near the threshold, or when the film is unlike the model's own; `review_reasons` says which.
 
     Raises NotEvaluable (internal) for an answer that is no number: it would pass for the negative class.
     """
@@ -59,6 +68,13 @@ def evaluated(
     if not np.isfinite(logits).all():
         raise NotEvaluable(Reason.INTERNAL, f"{by.model} {by.version} gave logits that are no numbers")
     decision = decide(logits, by.operating)
+    numbers = [float(number) for number in projection[:PROJECTION]]
+    strangeness = None if by.worth.novelty is None else by.worth.novelty.score(numbers, image.statistics)
+    doubts = (
+        *((ReviewReason.SCOPE_UNSTATED,) if image.needs_review else ()),
+        *image.flags,
+        *by.worth.doubts(decision.probabilities[by.operating.positive], strangeness),
+    )
     return _result(
         asked,
         by,
@@ -66,11 +82,16 @@ def evaluated(
         probabilities=decision.probabilities,
         finding=decision.finding,
         threshold=by.operating.threshold,
-        needs_review=image.needs_review,
+        needs_review=bool(doubts),
+        review_reasons=doubts,
+        uncertainty=uncertainty(list(decision.probabilities.values())),
+        out_of_distribution=strangeness,
         image_statistics=image.statistics,
-        projection=[float(number) for number in projection[:PROJECTION]],
+        projection=numbers,
+        quality=image.quality,
         acquisition=image.acquisition,
         clock_skew_seconds=clock_skew_seconds(asked.event, image),
+        heatmap_key=heatmap_key,
     )
 
 
@@ -79,9 +100,13 @@ def clock_skew_seconds(event: InstanceReceived, image: Decoded) -> float | None:
     return None if image.acquired_at is None else event.received_at.timestamp() - image.acquired_at
 
 
-def not_evaluated(asked: Asked, by: Named, reason: Reason) -> InferenceCompleted:
-    """Make the result of an image that the model did not look at: nobody may rely on it, so a person looks."""
-    return _result(asked, by, outcome=Outcome.NOT_EVALUATED, needs_review=True, reason=reason)
+def not_evaluated(asked: Asked, by: Named, reason: Reason, doubts: Sequence[ReviewReason] = ()) -> InferenceCompleted:
+    """Make the result of an image that the model did not look at: nobody may rely on it, so a person looks.
+
+    `doubts` say what was wrong with the film where its quality is the reason.
+    """
+    because = (ReviewReason.NOT_EVALUATED, *doubts)
+    return _result(asked, by, outcome=Outcome.NOT_EVALUATED, needs_review=True, review_reasons=because, reason=reason)
 
 
 def _result(asked: Asked, by: Named, **differing: object) -> InferenceCompleted:

@@ -18,6 +18,7 @@ from consumers.engines.choice import passes_at_one_time
 from consumers.expired import KnowingPurges, purged_by_journal
 from consumers.forward import Forward
 from consumers.handler import LoopLimits, Surroundings
+from consumers.heatmaps import HeatMaps, Which
 from consumers.inference import InferenceGroup
 from consumers.instruments import Instruments
 from consumers.lag_meter import lag_metered
@@ -80,6 +81,7 @@ def serve(settings: Settings, health: Health, stop: Stop) -> None:
         counted=instruments.batch,
     )
     engines = remembering(forward, settings)
+    heatmaps = HeatMaps(s3_objects(settings), Which(settings.heatmaps))
     try:
         decoders.wait_ready()
         ids = RegistryIds(settings.schema_registry_url)
@@ -106,6 +108,7 @@ def serve(settings: Settings, health: Health, stop: Stop) -> None:
                 assignments=assignments,
                 pool=MortalPool(KnowingPurges(decoders, purged_by_journal(settings)), points),
                 forward=engines,
+                heatmaps=heatmaps,
                 codec=Codec(ids),
                 letters=DeadLetters(group, Codec(ids), vault),
                 instruments=around.instruments,
@@ -130,6 +133,7 @@ def serve(settings: Settings, health: Health, stop: Stop) -> None:
         if door:
             door.close()
         forward.close()
+        heatmaps.close()
         decoders.close()
         traces.close()
 

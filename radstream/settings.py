@@ -158,6 +158,9 @@ class Settings:
     )
     model_dir: Path = setting("models/chest-pneumonia/1.0.0", "Folder of the model package to serve.", Path)
     inference_slot: str = setting("0", "Stable number of an inference process; part of its transactional.id.")
+    heatmaps: str = setting(
+        "positives", "Images that get a heat map: none, positives or all.", one_of("none", "positives", "all")
+    )
     decode_workers: int = setting("2", "Decoding processes (count).", positive)
     decode_timeout_seconds: float = setting("60", "A decode longer than this is ended (seconds).", seconds)
     batch_images: int = setting("8", "Most images of one forward pass on a GPU; a CPU takes one (count).", positive)

@@ -36,7 +36,7 @@ RadStreamError
 
 from typing import ClassVar
 
-from schemas.words import Reason
+from schemas.words import Reason, ReviewReason
 
 
 class RadStreamError(Exception):
@@ -140,6 +140,11 @@ class NotEvaluable(BadImage):
         self.reason = reason
         self.cause = str(reason)
         self.detail = detail
+
+    @property
+    def doubts(self) -> tuple[ReviewReason, ...]:
+        """What the quality checks found, where they are the reason."""
+        return tuple(map(ReviewReason, self.detail.split())) if self.reason is Reason.QUALITY else ()
 
     def __reduce__(self) -> tuple[type["NotEvaluable"], tuple[Reason, str]]:
         """Cross the border of a worker process whole."""

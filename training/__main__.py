@@ -64,6 +64,41 @@ def fit_command(  # noqa: PLR0913, PLR0917 - one parameter an option of the comm
     typer.echo(json.dumps(report) if as_json else _readable(report))
 
 
+@app.command("quality")
+def quality_command(
+    site: Annotated[list[Path], typer.Option(help="A site's folder with labels.csv; once for each.")],
+    out: Annotated[Path, typer.Option(help="File to write.")] = Path("consumers/imaging/quality.json"),
+    classes: Annotated[str, typer.Option(help="Classes, the negative one first.")] = "NORMAL,PNEUMONIA",
+) -> None:
+    """Fit the image quality checks, write their limits, print what they cost on good films and find on damaged ones."""
+    from training.quality import document_of, read_sites  # noqa: PLC0415 - scikit-learn takes a second
+
+    try:
+        document = document_of(read_sites(site, [part.strip() for part in classes.split(",")]))
+    except RadStreamError as error:
+        typer.echo(f"training: {error}", err=True)
+        raise typer.Exit(EXIT_FAILED) from error
+    out.write_text(json.dumps(document) + "\n", "utf-8")
+    typer.echo(_readable({name: part for name, part in document.items() if name != "pose"}))
+
+
+@app.command("reissue")
+def reissue_command(
+    package: Annotated[Path, typer.Argument(help="Folder of the package.")],
+    data: Annotated[Path, typer.Option(help="The folder that it was trained on.")],
+    version: Annotated[str, typer.Option(help="The new version; one that exists is never overwritten.")],
+    out: Annotated[Path, typer.Option(help="Folder of model packages.")] = Path("models"),
+) -> None:
+    """Give a package's weights to a new version whose reference says what is strange to the model, and a near miss."""
+    from training.reissue import reissue  # noqa: PLC0415 - torch takes seconds
+
+    try:
+        typer.echo(json.dumps(reissue(package, data, out, version)))
+    except RadStreamError as error:
+        typer.echo(f"training: {error}", err=True)
+        raise typer.Exit(EXIT_FAILED) from error
+
+
 def _readable(report: dict[str, object]) -> str:
     return json.dumps(report, indent=2)
 

@@ -19,6 +19,7 @@ from schemas.errors import WrongCall
 from schemas.model_package import CARD, GRAPH, MANIFEST, REFERENCE, WEIGHTS
 from training.card import card_of
 from training.datasets import Examples
+from training.doubts import Looked, limits_of
 from training.export import graph_of, round_weights, run_graph, weights_of
 from training.fitting import Fitted, infer
 from training.measures import measure
@@ -71,7 +72,7 @@ def package_of(fitted: Fitted, data: Data, spec: InputSpec, recipe: Recipe, iden
     set_projection(network, data.parts[Part.TRAIN].images[:PROJECTION_FILMS], spec)
     round_weights(network)
     validation = data.parts[Part.VALIDATION]
-    logits = infer(network, validation.images, spec)[0]
+    logits, projections = infer(network, validation.images, spec)
     temperature = round(fit_temperature(logits, validation.labels), 4)
     scores = probabilities_of(logits, temperature)[:, 1]
     threshold = choose_threshold(scores, validation.labels, recipe.recall_wanted)
@@ -121,9 +122,17 @@ def package_of(fitted: Fitted, data: Data, spec: InputSpec, recipe: Recipe, iden
             "recipe": asdict(recipe),
         },
     }
-    return _files(
-        network, manifest, reference_of(validation.images, scores, f"validation part of {data.source.citation}"), spec
-    )
+    train = data.parts[Part.TRAIN].images
+    reference = {
+        **reference_of(validation.images, scores, f"validation part of {data.source.citation}"),
+        **limits_of(
+            Looked(train, infer(network, train, spec)[1]),
+            Looked(validation.images, projections),
+            scores,
+            threshold.value,
+        ),
+    }
+    return _files(network, manifest, reference, spec)
 
 
 def refuse_existing(folder: Path) -> None:

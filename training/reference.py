@@ -1,11 +1,14 @@
-"""reference.json: what the model's own data look like, in the histograms that drift is measured against.
+"""reference.json: what the model's own data look like: the histograms of drift, and the limits of what it knows.
 
 The file's form:
 
     {"features": {"score":      {"unit": ..., "edges": [e0, ..., en], "counts": [under, b1, ..., bn, over, nan]},
                   "brightness": {...}, "contrast": {...},
                   "manufacturer": {"categories": {name: count}}},
-     "n": films, "data": where they come from}
+     "n": films, "data": where they come from,
+     "out_of_distribution": {...}, "near_threshold": {...}}
+
+The last two are made by `training.doubts`.
 
 `score` is the calibrated probability of the positive class; `brightness` and `contrast` are mean and standard_deviation
 of `consumers.imaging.statistics` (grey levels). Bins hold their left edge, the last one its right edge too (numpy's

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,10 +13,12 @@ from consumers.imaging.codestreams import undecodable
 from consumers.imaging.decode import check_pixels, check_syntax, decode
 from consumers.imaging.part10 import read_part10, transfer_syntax_of
 from consumers.imaging.preprocess import InputSpec, normalise, resize
+from consumers.imaging.quality import quality_of
 from consumers.imaging.scope import check_scope
 from consumers.imaging.statistics import image_statistics
 from consumers.imaging.windowing import follows_from_tags, to_grey
 from schemas.errors import NotEvaluable
+from schemas.words import Reason, ReviewReason
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,8 @@ class Prepared:
     acquisition: Mapping[str, float]  # InferenceCompleted.acquisition
     needs_review: bool  # tags that tell the scope were missing
     acquired_at: float | None = None  # by the modality's clock (Unix seconds); None where that can't be told
+    quality: Mapping[str, float] = field(default_factory=dict)  # InferenceCompleted.quality
+    flags: tuple[ReviewReason, ...] = ()  # what the quality checks found
 
 
 def prepare(part10: bytes | memoryview, spec: InputSpec) -> Prepared:
@@ -37,6 +41,7 @@ def prepare(part10: bytes | memoryview, spec: InputSpec) -> Prepared:
     2. scope by tags: cheap, and most telling to a person
     3. pixels: their form, then the decoder
     4. grey levels, size, statistics
+    5. quality: a film that shows nothing is not evaluated, one that shows it badly is flagged
 
     Picklable in and out, and nothing is kept between calls. A decoder may still crash the process on hostile bytes:
     that is why it runs in a worker. Never raises anything else for bad input. One thread a process: pydicom's and
@@ -62,4 +67,8 @@ def _prepare(part10: bytes | memoryview, spec: InputSpec) -> Prepared:
     # pydicom converts values lazily, so any access to a damaged element may raise whatever its value leads to.
     except Exception as error:
         raise undecodable(f"data set can't be read ({type(error).__name__})") from error
-    return Prepared(normalise(grey, spec), image_statistics(grey), numbers, needs_review, taken_at)
+    quality = quality_of(grey, (numbers["rows"], numbers["columns"]))
+    if quality.grave:
+        raise NotEvaluable(Reason.QUALITY, " ".join(quality.flags))
+    statistics = image_statistics(grey)
+    return Prepared(normalise(grey, spec), statistics, numbers, needs_review, taken_at, quality.scores, quality.flags)

@@ -35,6 +35,7 @@ try:
     from consumers.expired import KnowingPurges, purged_by_journal
     from consumers.forward import Forward
     from consumers.handler import LoopLimits, Surroundings
+    from consumers.heatmaps import HeatMaps, Which
     from consumers.inference import InferenceGroup
     from consumers.instruments import Instruments
     from consumers.loop import Loop
@@ -157,6 +158,7 @@ def _run_loop(  # noqa: PLR0913, PLR0917 - a composition root's parts
             assignments=OneModel(Assignment(model=chosen, role=Role.SHADOW)),
             pool=KnowingPurges(decoders, purged_by_journal(settings)),
             forward=forward,
+            heatmaps=HeatMaps(s3_objects(settings), Which.NONE),
             codec=codec,
             letters=DeadLetters(asked.group, codec, Vault(settings.require_vault_key())),
             instruments=around.instruments,

@@ -4,13 +4,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from uuid import uuid4
 
+import numpy as np
 import pytest
 from pydicom.uid import JPEGLSLossless
 
 from schemas.identity import data_set_hasher
 from schemas.instance_received import InstanceReceived
 from schemas.topics import RECEIVED_ROUTINE
-from schemas.words import Lane
+from schemas.words import Lane, Reason, ReviewReason
 from tests.integration.consumers.conftest import Made
 from tests.integration.consumers.films import film
 from tests.publishing import Sender, part10
@@ -113,3 +114,30 @@ def test_a_message_that_is_no_event_is_sealed_and_the_next_passes(
     assert made.wait([event])[0].outcome == "evaluated"
     found = made.opened_letter(value)
     assert (found.cause, found.encrypted, b"DOE" in found.original) == ("undecodable_message", True, False)
+
+
+def test_a_poor_film_says_what_is_wrong_with_it(service: Callable[..., Service], sender: Sender, made: Made) -> None:
+    """Turned and clipped ones are evaluated and flagged, one of a single level is not evaluated; each with its code."""
+    service("inference")
+    turned, clipped, empty = film(), film(), film()
+    pixels = np.rot90(turned.pixel_array).copy()
+    turned.Rows, turned.Columns = pixels.shape
+    turned.PixelData = pixels.tobytes()
+    clipped.WindowWidth = str(float(clipped.WindowWidth) / 8)
+    empty.PixelData = np.full_like(empty.pixel_array, int(empty.pixel_array.mean())).tobytes()
+
+    sent = {name: sender.send(one).event_id for name, one in {"t": turned, "c": clipped, "e": empty}.items()}
+    by_event = {one.event_id: one for one in made.wait(list(sent.values()))}
+
+    found = {name: by_event[event] for name, event in sent.items()}
+    assert {name: (one.outcome, one.needs_review) for name, one in found.items()} == {
+        "t": ("evaluated", True),
+        "c": ("evaluated", True),
+        "e": ("not_evaluated", True),
+    }
+    assert ReviewReason.ROTATED in found["t"].review_reasons
+    assert ReviewReason.CLIPPED in found["c"].review_reasons
+    assert (found["e"].reason, ReviewReason.LOW_CONTRAST in found["e"].review_reasons) == (Reason.QUALITY, True)
+    assert found["t"].quality["rotated"] > 0
+    assert 0 <= (found["t"].uncertainty or 0) <= 1
+    assert found["t"].out_of_distribution is not None

@@ -17,15 +17,17 @@ class FirstPixel:
 
     name = "test"
 
-    def __init__(self, batch_images: int = 1) -> None:
+    def __init__(self, batch_images: int = 1, evidence: Batch | None = None) -> None:
         self.batch_images = batch_images
+        self.evidence = evidence  # [classes, h, w], the same for every image
         self.batches: list[int] = []
 
     def infer(self, batch: Batch) -> Inference:
         """Look at the first pixel."""
         self.batches.append(len(batch))
         logits = np.stack([np.zeros(len(batch)), batch[:, 0, 0, 0]], axis=1).astype(np.float32)
-        return Inference(logits, np.tile(np.arange(20, dtype=np.float32), (len(batch), 1)))
+        evidence = None if self.evidence is None else np.stack([self.evidence] * len(batch))
+        return Inference(logits, np.tile(np.arange(20, dtype=np.float32), (len(batch), 1)), evidence)
 
 
 def loaded(engine: Engine, version: str = "1.0.0", spec: InputSpec = SPEC) -> LoadedModel:

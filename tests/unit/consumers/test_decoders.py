@@ -17,7 +17,7 @@ from consumers.imaging.preprocess import InputSpec
 from consumers.shared_area import KEPT_BYTES
 from radstream.phantoms.dicom import phantom
 from schemas.errors import NotEvaluable
-from schemas.words import Reason
+from schemas.words import Reason, ReviewReason
 from tests.publishing import part10
 
 SPEC = InputSpec(64, 64, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
@@ -55,6 +55,25 @@ def test_a_decoder_gives_what_prepare_gives(decoder: DecoderProcess, film: bytes
 
     assert np.array_equal(there.tensor, here.tensor)
     assert (there.statistics, there.acquisition) == (here.statistics, here.acquisition)
+    assert (there.quality, there.flags) == (here.quality, here.flags)
+
+
+def test_what_the_quality_checks_found_comes_back(decoder: DecoderProcess) -> None:
+    """Flags of a turned film, and the code of one that shows nothing."""
+    dataset = phantom(1, 0, datetime(2026, 1, 1, tzinfo=UTC))
+    pixels = np.rot90(dataset.pixel_array).copy()
+    dataset.Rows, dataset.Columns = pixels.shape
+    dataset.PixelData = pixels.tobytes()
+    turned = b"".join(part10(dataset))
+    dataset.PixelData = np.full_like(pixels, pixels.mean()).tobytes()
+
+    (found,) = decoded(decoder, turned, SPEC)
+    with pytest.raises(NotEvaluable) as caught:
+        decoded(decoder, b"".join(part10(dataset)), SPEC)
+
+    assert ReviewReason.ROTATED in found.flags
+    assert found.quality["rotated"] > 0
+    assert (caught.value.reason, caught.value.doubts) == (Reason.QUALITY, (ReviewReason.LOW_CONTRAST,))
 
 
 def test_an_image_stays_what_it_was_when_the_next_one_comes(decoder: DecoderProcess, film: bytes) -> None:

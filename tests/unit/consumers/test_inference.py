@@ -22,13 +22,15 @@ from consumers.engines.engine import Batch, Inference
 from consumers.forward import Forward
 from consumers.handler import LoopLimits, Surroundings
 from consumers.headers import Address
+from consumers.heatmaps import HeatMaps, Which
 from consumers.imaging.inputs import InputSpec
 from consumers.inference import InferenceGroup
 from consumers.instruments import Instruments
 from consumers.loop import Loop
 from consumers.models import Assignment
-from consumers.outcome import Named
+from consumers.outcome import Answering, Asked, Named, evaluated
 from consumers.publish import InTransaction
+from consumers.worth import Novelty, Worth
 from radstream.broker import Message, Outgoing
 from radstream.memory import MemoryBroker
 from radstream.objects import MemoryObjects
@@ -41,8 +43,8 @@ from schemas.inference_completed import InferenceCompleted
 from schemas.instance_received import InstanceReceived
 from schemas.message_dead_lettered import MessageDeadLettered
 from schemas.topics import COMPLETED, DEAD_LETTERED, RECEIVED_ROUTINE, RECEIVED_STAT, SHADOWED
-from schemas.words import Lane, Outcome, Reason, Role
-from tests.unit.consumers.loaded import FirstPixel, loaded
+from schemas.words import Lane, Outcome, Reason, ReviewReason, Role
+from tests.unit.consumers.loaded import OPERATING, FirstPixel, loaded
 from tests.unit.consumers.schema_ids import LocalIds
 from tests.unit.schemas.samples import SAMPLES
 
@@ -174,6 +176,7 @@ def site() -> Site:
         assignments=several,
         pool=pool,
         forward=forward,
+        heatmaps=HeatMaps(pool.objects, Which.NONE),
         codec=Codec(LocalIds()),
         letters=DeadLetters(GROUP, Codec(LocalIds()), Vault(b"v" * 32)),
         instruments=around.instruments,
@@ -228,7 +231,52 @@ def test_missing_scope_tags_ask_for_a_person(site: Site) -> None:
 
     site.run()
 
-    assert (site.results()[0].outcome, site.results()[0].needs_review) == (Outcome.EVALUATED, True)
+    (result,) = site.results()
+    assert (result.outcome, result.needs_review) == (Outcome.EVALUATED, True)
+    assert result.review_reasons == [ReviewReason.SCOPE_UNSTATED]
+
+
+def test_a_flagged_film_is_evaluated_and_says_why_a_person_should_look(site: Site) -> None:
+    """The scores of the checks stand beside it, and how sure the model is."""
+    site.pool.outcomes[b"q"] = replace(IMAGE, quality={"rotated": 3.5}, flags=(ReviewReason.ROTATED,))
+    site.send(b"q")
+
+    site.run()
+
+    (result,) = site.results()
+    assert (result.outcome, result.needs_review) == (Outcome.EVALUATED, True)
+    assert (result.review_reasons, result.quality) == ([ReviewReason.ROTATED], {"rotated": 3.5})
+    assert (result.uncertainty, result.out_of_distribution) == (1.0, None)
+
+
+def test_a_film_of_no_use_says_which_check_refused_it(site: Site) -> None:
+    """Not evaluated, for its quality, and why."""
+    site.pool.outcomes[b"x"] = NotEvaluable(Reason.QUALITY, "too_small")
+    site.send(b"x")
+
+    site.run()
+
+    (result,) = site.results()
+    assert (result.outcome, result.reason) == (Outcome.NOT_EVALUATED, Reason.QUALITY)
+    assert result.review_reasons == [ReviewReason.NOT_EVALUATED, ReviewReason.TOO_SMALL]
+
+
+def test_what_the_model_itself_doubts_asks_for_a_person() -> None:
+    """Near the threshold, and unlike its own films: both reasons, and the score."""
+    novelty = Novelty(("mean",), np.zeros(17), np.eye(17), np.array([0.0, 10.0, 20.0]), 0.99)
+    image = replace(IMAGE, statistics={"mean": 0.0})
+    answering = Answering(model="m", version="1.0.0", operating=OPERATING, worth=Worth(novelty, (0.4, 0.7)))
+    assert isinstance(SAMPLE, InstanceReceived)
+    asked = Asked(event=SAMPLE, revision=1, completed_at=NOW, stage_ms={})
+
+    near, far = (
+        evaluated(asked, answering, image, (np.zeros(2, np.float32), np.full(16, level, np.float32)))
+        for level in (2.5, 25.0)
+    )
+
+    assert (near.out_of_distribution, near.review_reasons) == (0.5, (ReviewReason.NEAR_THRESHOLD,))
+    assert far.review_reasons == (ReviewReason.NEAR_THRESHOLD, ReviewReason.OUT_OF_DISTRIBUTION)
+    assert (far.out_of_distribution, far.needs_review) == (1.0, True)
 
 
 @pytest.mark.parametrize(

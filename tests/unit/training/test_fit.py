@@ -14,6 +14,8 @@ from consumers.engines.choice import open_engine
 from consumers.engines.decision import decide
 from consumers.imaging.preprocess import to_tensor
 from consumers.packages import load_package
+from consumers.worth import Worth
+from schemas.model_package import CARD, FILES, REFERENCE
 from training.datasets import read_examples, read_films
 from training.splits import Part, part_of
 
@@ -130,3 +132,25 @@ def test_a_folder_that_can_not_be_trained_on_is_one_clear_line(tmp_path: Path) -
     fault = f"{tmp_path}/labels.csv can't be read (No such file or directory)"
     assert done.stderr.splitlines() == [f"training: {fault}; --data wants a folder with labels.csv"]
     assert not (tmp_path / "models").exists()
+
+
+def test_a_package_is_issued_again_with_its_weights_and_the_limits_of_its_data(
+    fitted: dict[str, object], data: Path, tmp_path: Path
+) -> None:
+    """Another version and a new reference; network, threshold and metrics are the same, and every hash is right."""
+    before = load_package(Path(str(fitted["package"])))
+    command = ["reissue", str(before.folder), "--data", str(data), "--version", "1.1.0", "--out", str(tmp_path)]
+
+    done = subprocess.run([sys.executable, "-m", "training", *command], capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
+    after = load_package(tmp_path / "chest-pneumonia" / "1.1.0")
+    assert after.manifest.version == "1.1.0"
+    assert {name for name in FILES if after.read(name) != before.read(name)} <= {REFERENCE, CARD}
+    kept = ("threshold", "calibration", "metrics", "self_test", "training")
+    assert [after.manifest.described[name] for name in kept] == [before.manifest.described[name] for name in kept]
+    worth = Worth.from_reference(after.read(REFERENCE))
+    assert worth.novelty is not None
+    assert worth.near_threshold is not None
+    low, high = worth.near_threshold
+    assert low <= after.manifest.operating.threshold <= high

@@ -1,0 +1,84 @@
+"""What heat maps cost: images a second through the engine with a map of each image stored, to those without.
+
+`python benchmarks/heatmaps.py [--rounds N]` writes benchmarks/results/heatmaps.json. The shipped model on ONNX Runtime
+with one thread, behind the service's own door; the real object store; rounds in turns, the ratio is the median of the
+rounds'. By default only positives get a map, so this is the most that they can cost. Nothing is fetched or decoded
+here: with the rest of the path the share is smaller.
+"""
+
+import argparse
+import statistics
+import time
+
+import numpy as np
+from _record import ROOT, running, write
+
+from consumers.batches import BatchLimits
+from consumers.forward import Forward
+from consumers.heatmaps import HeatMaps, Which, key_of
+from consumers.imaging.inputs import normalise
+from consumers.models import LoadedModel, load_model
+from radstream.objects import s3_objects
+from radstream.settings import Settings
+from schemas.identity import dead_letter_id
+from schemas.words import Lane, Role
+
+MODEL = ROOT / "models" / "chest-pneumonia" / "1.0.0"
+IMAGES = 160
+#: Most that a map of each image may cost (share of throughput).
+BAR = 0.1
+
+
+def images_per_second(settings: Settings, model: LoadedModel, which: Which, number: int) -> float:
+    """Run the images, and wait for the last map."""
+    random = np.random.default_rng(number)
+    films = random.integers(0, 256, (8, model.spec.height, model.spec.width), np.uint8)
+    tensors = [normalise(film, model.spec) for film in films]
+    forward, heatmaps = Forward(BatchLimits(8)), HeatMaps(s3_objects(settings), which)
+    begun = time.perf_counter()
+    answers = [forward.submit(Lane.ROUTINE, model, tensors[index % len(tensors)]) for index in range(IMAGES)]
+    stored = []
+    for index, waiting in enumerate(answers):
+        found = waiting.result().inference
+        shown = heatmaps.class_of(found.logits[0], model.operating, Role.CHAMPION)
+        if shown is not None and found.evidence is not None:
+            name = dead_letter_id("benchmark", which, number, index)
+            stored.append(heatmaps.submit(key_of(name, 1), found.evidence[0], shown))
+    for one in stored:
+        one.result()
+    took = time.perf_counter() - begun
+    forward.close()
+    heatmaps.close()
+    if which is Which.ALL and len(stored) != IMAGES:
+        raise RuntimeError(f"{len(stored)} maps of {IMAGES} images: the package's graph gives no evidence")
+    return IMAGES / took
+
+
+def main() -> None:
+    """Measure, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5, help="rounds of each, in turns")
+    rounds = parser.parse_args().rounds
+    model = load_model(MODEL, "onnxruntime")
+    rates: dict[Which, list[float]] = {Which.NONE: [], Which.ALL: []}
+    with running(("object_store",)) as (_, settings):
+        s3_objects(settings).ensure_bucket()
+        images_per_second(settings, model, Which.NONE, IMAGES)  # warm up
+        for number in range(rounds):
+            for which, found in rates.items():
+                found.append(images_per_second(settings, model, which, number))
+    ratios = [with_maps / without for without, with_maps in zip(rates[Which.NONE], rates[Which.ALL], strict=True)]
+    write(
+        "heatmaps",
+        {
+            "images": IMAGES,
+            "images_per_second": {str(which): [round(rate, 1) for rate in found] for which, found in rates.items()},
+            "ratio": round(statistics.median(ratios), 3),
+            "ratios": [round(one, 3) for one in ratios],
+            "bar": 1 - BAR,
+        },
+    )
+
+
+if __name__ == "__main__":
+    main()
