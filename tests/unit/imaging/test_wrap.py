@@ -12,8 +12,10 @@ from pydicom import Dataset, dcmread
 from pydicom.encaps import generate_frames
 from pydicom.uid import UID, ExplicitVRLittleEndian, JPEGBaseline8Bit
 
-from consumers.imaging.wrap import UnreadablePicture, wrap
+from consumers.imaging.wrap import JPEG, PNG, UnreadablePicture, as_part10, wrap
 from radstream.commands.send_files import files_of, film_of
+from schemas.errors import NotEvaluable
+from schemas.words import Reason
 
 
 def ramp(dtype: Any = np.uint8, shape: tuple[int, ...] = (31, 41)) -> NDArray[Any]:
@@ -104,3 +106,37 @@ def test_folders_are_read_in_order_without_labels_and_hidden_files(tmp_path: Pat
         (tmp_path / name).touch()
 
     assert [path.name for path in files_of([tmp_path])] == ["1.png", "2.png"]
+
+
+@pytest.mark.parametrize("preamble", [PNG, JPEG])
+def test_a_file_whose_preamble_looks_like_a_picture_is_dicom(preamble: bytes) -> None:
+    """PS3.10 7.1 leaves the first 128 bytes to anybody."""
+    whole = preamble.ljust(128, b"\0") + b"DICM" + b"the rest"
+
+    assert as_part10(whole) == whole
+
+
+@pytest.mark.parametrize("encode", [imagecodecs.png_encode, imagecodecs.jpeg8_encode])
+def test_a_picture_becomes_the_file_that_send_makes(encode: Any, tmp_path: Path) -> None:
+    """Byte for byte, so that both ways give the same numbers."""
+    picture = tmp_path / "picture"
+    picture.write_bytes(encode(ramp()))
+    film = film_of(picture, tmp_path)
+
+    assert film is not None
+    assert as_part10(picture.read_bytes()) == film.part10.read_bytes()
+
+
+def test_a_bomb_is_refused_by_its_header() -> None:
+    """Before any memory is taken for its pixels: here there are none."""
+    heads = [
+        PNG + bytes.fromhex("0000000d49484452 0000ea60 0000ea60"),
+        JPEG[:2] + bytes.fromhex("ffc0 000b 08 ffff ffff 01"),
+    ]
+
+    for head in heads:
+        with pytest.raises(UnreadablePicture, match="pixels can't be wrapped"):
+            wrap(head + bytes(20))
+    with pytest.raises(NotEvaluable) as caught:
+        as_part10(heads[0] + bytes(20))
+    assert caught.value.reason is Reason.UNDECODABLE
