@@ -41,9 +41,10 @@ class Remembered:
 def identity(model: LoadedModel) -> str:
     """Say everything but the input that an answer's bits depend on: the package, the engine and its release.
 
-    Not the machine: two kinds of CPU may differ in the last bit, with a cache and without.
+    An engine's name says its precision. The machine is left out: two kinds of CPU may differ in the last bit, with a
+    cache and without.
     """
-    release = getattr(sys.modules.get(model.engine.name), "__version__", "")
+    release = getattr(sys.modules.get(model.engine.name.partition("-")[0]), "__version__", "")
     return f"{model.digest} {model.engine.name} {release}"
 
 

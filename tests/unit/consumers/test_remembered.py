@@ -91,6 +91,19 @@ def test_another_package_is_asked(ask: Ask, values: MemoryValues) -> None:
     assert engine.batches == [1, 1]
 
 
+@pytest.mark.parametrize("name", ["onnxruntime", "torch", "torch-half"])
+def test_another_engine_is_asked(ask: Ask, values: MemoryValues, name: str) -> None:
+    """Engines and precisions differ in their last digits."""
+    engine, other = Rough(), Rough()
+    other.name = name
+    ask(Lane.STAT, loaded(engine), tensor())
+    until(lambda: kept(values) == 1, 20, "not kept")
+
+    ask(Lane.STAT, loaded(other), tensor())
+
+    assert (engine.batches, other.batches) == ([1], [1])
+
+
 def test_a_failure_is_not_remembered(ask: Ask, values: MemoryValues) -> None:
     """The next time the engine is asked again."""
 

@@ -1,6 +1,6 @@
 """The door's images keep to their share: a flood of them leaves decoders and engine to the log's."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 
 import pytest
@@ -9,8 +9,10 @@ from consumers.batches import BatchLimits
 from consumers.door.desk import Desk, Shares
 from consumers.forward import Forward
 from consumers.models import Assignment, OneModel
+from consumers.outcome import Named
 from schemas.inference_completed import InferenceCompleted
-from schemas.words import Lane
+from schemas.instance_received import InstanceReceived
+from schemas.words import Lane, Role
 from tests.running import until
 from tests.unit.consumers.door.site import Pool, image
 from tests.unit.consumers.loaded import FirstPixel, loaded
@@ -106,3 +108,28 @@ def test_a_result_names_no_image(desk: Desk, forward: Forward) -> None:
 
     result = answer.result()
     assert {result.study_pseudonym, result.instance_pseudonym, result.object_key, result.sha256, result.site} == {""}
+
+
+class Canary:
+    """A deployment whose canary answers the studies that begin with 0 to 4."""
+
+    def of(self, event: InstanceReceived, _asked: object) -> Sequence[Assignment]:
+        is_canary = event.study_pseudonym[:1] < "5"
+        visible = Assignment(
+            model=loaded(FirstPixel(), "2.0.0" if is_canary else "1.0.0"),
+            role=Role.CANARY if is_canary else Role.CHAMPION,
+        )
+        return (visible, Assignment(model=loaded(FirstPixel(), "3.0.0"), role=Role.SHADOW))
+
+    def who(self, event: InstanceReceived, asked: object) -> Named:
+        return self.of(event, asked)[0].answering
+
+
+def test_the_champion_answers_while_a_canary_is_tried(pool: Pool, forward: Forward) -> None:
+    """An image from here has no study: it is never the canary's by chance, and never the shadow's."""
+    desk = Desk(pool, forward, Canary(), SHARES)
+    answer = desk.ask(Lane.ROUTINE, image("1.0"))
+    finished(forward, [answer])
+
+    result = answer.result()
+    assert (result.role, result.model_version) == (Role.CHAMPION, "1.0.0")
