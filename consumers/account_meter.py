@@ -1,10 +1,9 @@
 """What became of the acknowledged images of the last while, for Prometheus: asked for by the sink, now and then."""
 
 import threading
-import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 
@@ -12,8 +11,7 @@ from prometheus_client import REGISTRY, CollectorRegistry
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from radstream.group_offsets import Groups
-from radstream.lag import LagWatch
+from radstream.lag_process import LagProcess
 from radstream.logs import get_log
 from radstream.reconciliation import Account, count, horizon, reconciled
 from radstream.service import Stop
@@ -106,8 +104,8 @@ def accounts_metered(settings: Settings, meters: AccountMeters | None = None) ->
 def reconcile(settings: Settings, meters: AccountMeters) -> None:
     """Count once, groups before rows; what waits in a listener's spool is its own meter's. Raises Unavailable."""
     asked = datetime.now(UTC)
-    groups = Groups(settings)
-    before = horizon(LagWatch(groups, 1, _COUNTED).look(groups.names(), time.monotonic()), asked)
+    with closing(LagProcess(settings, 1, _COUNTED)) as watch:
+        before = horizon(watch.look(), asked)
     since = asked - timedelta(seconds=settings.reconcile_window_seconds)
     counts = count(settings, since, before, asked - timedelta(seconds=settings.stat_result_seconds))
     meters.show(reconciled(counts, {}), sum(one.stat_overdue for one in counts), asked.timestamp())

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 
 from prometheus_client import REGISTRY, CollectorRegistry, Gauge
 
-from radstream.group_offsets import Groups
-from radstream.lag import GroupLag, LagWatch
+from radstream.lag import GroupLag
+from radstream.lag_process import LagProcess
 from radstream.lag_rules import LagState
 from radstream.logs import get_log
 from radstream.service import Stop
@@ -59,21 +59,17 @@ class LagGauges:
 
 
 @contextmanager
-def lag_metered(
-    settings: Settings, groups: Sequence[str] | None = None, gauges: LagGauges | None = None
-) -> Iterator[None]:
+def lag_metered(settings: Settings, groups: Sequence[str] = (), gauges: LagGauges | None = None) -> Iterator[None]:
     """Measure groups every `settings.lag_look_seconds` while the block runs, in a thread of its own.
 
     Without names all of ours are measured: a group whose service is down can't speak for itself.
     """
-    stop, meters = Stop(), gauges or LagGauges()
+    stop, meters, watch = Stop(), gauges or LagGauges(), LagProcess(settings, LOOKS, COUNTED)
 
     def run() -> None:
-        known = Groups(settings)
-        watch = LagWatch(known, LOOKS, COUNTED)
         while not stop.requested:
             try:
-                for one in watch.look(groups or known.names(), time.monotonic()):
+                for one in watch.look(groups):
                     meters.show(one, time.time())
             except Unavailable:
                 pass  # the age of the last look tells
@@ -87,4 +83,5 @@ def lag_metered(
         yield
     finally:
         stop.request()
+        watch.close()
         thread.join(_JOIN_SECONDS)

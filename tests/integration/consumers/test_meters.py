@@ -1,10 +1,15 @@
 """What Prometheus sees of the groups while images wait, while nobody reads, and when all is done."""
 
+import os
+import signal
 from collections.abc import Callable
+from contextlib import closing, suppress
 
 import pytest
 
+from radstream.lag_process import LagProcess
 from radstream.settings import Settings
+from schemas.errors import KafkaDown
 from schemas.words import Lane
 from tests.integration.consumers.conftest import Made
 from tests.integration.consumers.films import film
@@ -69,3 +74,21 @@ def test_every_stage_of_the_service_is_measured(service: Start, sender: Sender, 
     assert meter(inference, "radstream_batch_images_count", model="chest-pneumonia")
     assert meter(inference, "radstream_results_total", outcome="evaluated", lane="routine")
     assert meter(inference, "radstream_results_total", outcome="not_evaluated", reason="modality", lane="routine")
+
+
+def test_a_look_at_groups_that_ends_its_process_is_made_again_by_another(stack: Settings) -> None:
+    """What kills librdkafka's admin client takes a child with it and no service."""
+    with closing(LagProcess(stack, looks=1, counted=10)) as watch:
+        before = {one.group for one in watch.look()}
+        killed = watch.pid
+        os.kill(killed, signal.SIGKILL)
+
+        def again() -> bool:
+            with suppress(KafkaDown):
+                return {one.group for one in watch.look()} == before
+            return False
+
+        until(again, 30, "nobody looks any more")
+        assert watch.pid != killed
+    with pytest.raises(KafkaDown, match="any more"):
+        watch.look()
