@@ -106,9 +106,9 @@ class Service:
         except AssertionError as error:
             if not self.running:
                 raise
-            raise AssertionError(f"{self.name} is not ready: {self._why_not()}") from error
+            raise AssertionError(f"{self.name} is not ready: {self.why_not()}") from error
 
-    def _why_not(self) -> str:
+    def why_not(self) -> str:
         """Say what keeps it: its own answer, who has its port, where its threads stand."""
         answer = health(self.metrics_port)
         os.kill(self.pid, signal.SIGUSR1)

@@ -15,6 +15,7 @@ from uuid import UUID
 from pydicom import Dataset
 
 from consumers.crash_points import Step
+from consumers.starting import STUCK_SECONDS
 from radstream.stack.components import BY_NAME
 from radstream.stack.probes import health
 from radstream.stack.site import Site
@@ -33,8 +34,8 @@ FREEZING = (Step.BEFORE_BEGIN, Step.BEFORE_COMMIT)
 #: A frozen member's session is over (the broker's group.consumer.session.timeout.ms, and room).
 ZOMBIE_SECONDS = 8.0
 PATIENCE_SECONDS = 90.0
-#: What a zombie logs when its batch is refused; one whose transaction the broker has ended is fenced, and ends.
-TOLD_OFF = '"cause": "transaction_aborted"'
+#: What a zombie logs when its batch is refused, or when it answers again; one whose transaction was ended, ends.
+GOING_ON = (b'"cause": "transaction_aborted"', b'"event": "image answered"')
 #: Images wait in this number while something is done to a group: each member has some in hand.
 AHEAD = 32
 _PIECE = 8
@@ -175,13 +176,18 @@ class Crowd:
             PATIENCE_SECONDS,
             "a frozen member's images have no result",
         )
-        told = one.log.read_text("utf-8").count(TOLD_OFF)
+        heard = len(one.log.read_bytes())
         os.kill(one.pid, signal.SIGCONT)
-        until(
-            lambda: not one.running or one.log.read_text("utf-8").count(TOLD_OFF) > told,
-            PATIENCE_SECONDS,
-            f"a zombie was not told off\n{one.tail()}",
-        )
+        try:
+            until(partial(self._goes_on, one, heard), STUCK_SECONDS + PATIENCE_SECONDS)
+        except AssertionError as error:
+            raise AssertionError(f"a zombie neither goes on nor ends: {one.why_not()}") from error
+
+    def _goes_on(self, one: Service, heard: int) -> bool:
+        """Say whether a zombie has ended, was told that its batch is void, or answers what is its own again."""
+        self.stream.flow()
+        said = one.log.read_bytes()[heard:]
+        return not one.running or any(word in said for word in GOING_ON)
 
     def _stands_still(self, one: Service) -> bool:
         self.stream.flow()

@@ -56,7 +56,7 @@ class Size:
     [
         pytest.param(
             Size(steps=1, killed=0, frozen=1, broker=0, scaled=0, images=100),
-            marks=pytest.mark.timeout(400),
+            marks=pytest.mark.timeout(600),
             id="short",
         ),
         pytest.param(
