@@ -4,17 +4,21 @@
 """
 
 import argparse
+from hashlib import sha256
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
 
-from consumers.imaging.inputs import InputSpec, self_test_image
+from consumers.imaging.inputs import InputSpec, normalise, self_test_image
 from consumers.imaging.networks import ARCHITECTURES, build
+from consumers.packages import load_package
+from schemas.model_package import FILES, GRAPH, MANIFEST
 from training.datasets import Examples
 from training.fitting import Fitted, recompute_statistics
-from training.package import Data, Identity, package_of, write_package
+from training.package import Data, Identity, document, package_of, write_package
+from training.quantise import Graph, quantised
 from training.recipe import Recipe
 from training.sources import Source
 from training.splits import Part
@@ -45,6 +49,28 @@ def untrained(architecture: str, out: Path, seed: int = 1) -> Path:
     return folder
 
 
+def untrained_int8(architecture: str, out: Path) -> Path:
+    """Write the int8 form of an untrained package, unless it is there; no gate judges it, for it never learnt."""
+    source = load_package(untrained(architecture, out))
+    folder = out / f"{source.manifest.name}-int8" / "0.0.1"
+    if folder.exists():
+        return folder
+    spec = source.manifest.input
+    films = _drawn(spec, seed=1).images
+    graph = Graph(quantised(source.read(GRAPH), [normalise(film, spec)[None] for film in films]), spec)
+    logits = graph.logits(self_test_image(spec)[None])[0]
+    manifest = {
+        **source.manifest.described,
+        "name": folder.parent.name,
+        "precision": {"graph": "int8"},
+        "self_test": {"logits": [round(float(logit), 6) for logit in logits]},
+    }
+    files = {name: source.read(name) for name in FILES} | {GRAPH: graph.content}
+    manifest["files"] = {name: sha256(content).hexdigest() for name, content in sorted(files.items())}
+    write_package({**files, MANIFEST: document(manifest)}, folder)
+    return folder
+
+
 def _drawn(spec: InputSpec, seed: int) -> Examples:
     """Draw films that differ much, and the self-test's image: what a deep random network has not seen, it blows up."""
     spots = np.random.default_rng(seed).integers(0, 256, (FILMS, 9, 9)).astype(np.float32)
@@ -57,5 +83,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("architecture", choices=sorted(ARCHITECTURES))
     parser.add_argument("--out", type=Path, default=Path("build/models"))
+    parser.add_argument("--int8", action="store_true")
     asked = parser.parse_args()
-    print(untrained(asked.architecture, asked.out))
+    print((untrained_int8 if asked.int8 else untrained)(asked.architecture, asked.out))

@@ -13,6 +13,8 @@ from schemas.errors import ModelRefused
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 VERSION = re.compile(r"[0-9]{1,6}\.[0-9]{1,6}\.[0-9]{1,6}(-[a-z0-9.-]{1,32})?")
 SHA256 = re.compile(r"[0-9a-f]{64}")
+#: What a graph's weights and activations are: where the manifest says nothing, float32.
+PRECISIONS = frozenset({"float32", "int8"})
 #: Networks larger than this are no radiograph classifier of ours (pixels a side).
 MAX_SIDE = 1024
 
@@ -23,7 +25,8 @@ class Manifest:
 
     Its form: name, version, architecture; input {height, width, mean [3], std [3]}; classes, the first one negative;
     positive; threshold {value, rule, ...}; calibration {temperature, ...}; metrics {part: {...}};
-    data; split; training; self_test {logits}: the answer to `self_test_image`; files {name: SHA-256 in hex}.
+    data; split; training; precision {graph, ...}, absent: float32;
+    self_test {logits}: the answer to `self_test_image`; files {name: SHA-256 in hex}.
     """
 
     name: str
@@ -34,6 +37,7 @@ class Manifest:
     self_test_logits: tuple[float, ...]
     files: Mapping[str, str]
     described: Mapping[str, Any]
+    precision: str = "float32"
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:
@@ -49,6 +53,7 @@ class Manifest:
                 self_test_logits=tuple(float(logit) for logit in fields["self_test"]["logits"]),
                 files={str(name): _matching(SHA256, sha256, "files") for name, sha256 in fields["files"].items()},
                 described=fields,
+                precision=_precision(fields),
             )
         except KeyError as error:
             raise ModelRefused(f"manifest.json lacks the field {error}") from error
@@ -75,6 +80,13 @@ def _input_spec(fields: Mapping[str, Any]) -> InputSpec:
     if not (0 < height <= MAX_SIDE and 0 < width <= MAX_SIDE):
         raise ModelRefused(f"manifest.json: input of {height} x {width} pixels; at most {MAX_SIDE} a side")
     return InputSpec(height, width, (mean[0], mean[1], mean[2]), (std[0], std[1], std[2]))
+
+
+def _precision(fields: Mapping[str, Any]) -> str:
+    precision = str(fields.get("precision", {}).get("graph", "float32"))
+    if precision not in PRECISIONS:
+        raise ModelRefused(f"manifest.json: precision {precision[:80]!r} is none of {sorted(PRECISIONS)}")
+    return precision
 
 
 def _operating(fields: Mapping[str, Any]) -> Operating:

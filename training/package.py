@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from consumers.imaging.calibration import probabilities_of
 from consumers.imaging.inputs import InputSpec, normalise, self_test_image
@@ -22,7 +23,7 @@ from training.datasets import Examples
 from training.doubts import Looked, limits_of
 from training.export import graph_of, round_weights, run_graph, weights_of
 from training.fitting import Fitted, infer
-from training.measures import measure
+from training.measures import Labels, measure
 from training.operating import RULE, choose_threshold, fit_temperature
 from training.projection import set_projection
 from training.recipe import Recipe
@@ -78,11 +79,7 @@ def package_of(fitted: Fitted, data: Data, spec: InputSpec, recipe: Recipe, iden
     threshold = choose_threshold(scores, validation.labels, recipe.recall_wanted)
 
     def measured(examples: Examples) -> dict[str, Any]:
-        found = probabilities_of(infer(network, examples.images, spec)[0], temperature)[:, 1]
-        return {
-            name: asdict(value) if not isinstance(value, float) else value
-            for name, value in measure(found, examples.labels, threshold.value).items()
-        }
+        return measures_of(infer(network, examples.images, spec)[0], examples.labels, temperature, threshold.value)
 
     external = {
         name: {"population": source.population, "citation": source.citation, "metrics": measured(examples)}
@@ -135,6 +132,15 @@ def package_of(fitted: Fitted, data: Data, spec: InputSpec, recipe: Recipe, iden
     return _files(network, manifest, reference, spec)
 
 
+def measures_of(logits: NDArray[np.float32], labels: Labels, temperature: float, threshold: float) -> dict[str, Any]:
+    """Return the measures of two-class logits as the manifest holds them."""
+    found = probabilities_of(logits, temperature)[:, 1]
+    return {
+        name: asdict(value) if not isinstance(value, float) else value
+        for name, value in measure(found, labels, threshold).items()
+    }
+
+
 def refuse_existing(folder: Path) -> None:
     """Raise WrongCall where a package stands already: a version never changes."""
     if folder.exists():
@@ -167,11 +173,11 @@ def _files(network: Network, manifest: dict[str, Any], reference: dict[str, Any]
     files = {
         WEIGHTS: weights_of(network),
         GRAPH: graph,
-        REFERENCE: _json(reference),
+        REFERENCE: document(reference),
         CARD: card_of(manifest).encode(),
     }
     manifest["files"] = {name: sha256(content).hexdigest() for name, content in sorted(files.items())}
-    return {**files, MANIFEST: _json(manifest)}
+    return {**files, MANIFEST: document(manifest)}
 
 
 def _described(data: Data, classes: tuple[str, ...]) -> dict[str, Any]:
@@ -186,5 +192,6 @@ def _described(data: Data, classes: tuple[str, ...]) -> dict[str, Any]:
     return {**asdict(data.source), "films": films, "patients": patients, "parts": parts}
 
 
-def _json(document: Mapping[str, Any]) -> bytes:
-    return (json.dumps(document, indent=2) + "\n").encode()
+def document(fields: Mapping[str, Any]) -> bytes:
+    """Return a JSON file's bytes."""
+    return (json.dumps(fields, indent=2) + "\n").encode()

@@ -1,7 +1,7 @@
 """Which engine serves: the one that the setting names, else the fastest that is installed."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -35,6 +35,9 @@ SETTABLE: Mapping[str, tuple[str, str, str]] = {
 LOOSER: Mapping[str, float] = {"torch-half": 25.0}
 #: Measured on one CPU thread with the shipped model; see benchmarks/decode.py.
 CPU_ORDER = ("onnxruntime", "openvino", "torch")
+#: What runs int8 graphs: OpenVINO gains by them, ONNX Runtime only runs them (it does not fuse nncf's QDQ pairs), and
+#: torch would run the float32 weights, which the package's threshold was not made for.
+INT8_ORDER = ("openvino", "onnxruntime")
 
 
 def open_engine(package: ModelPackage, wanted: str | None, threads: int = 1) -> Engine:
@@ -42,7 +45,7 @@ def open_engine(package: ModelPackage, wanted: str | None, threads: int = 1) -> 
 
     The test runs one image whose logits the manifest gives: a graph that loads and answers wrongly is refused too.
     """
-    name = choose(wanted)
+    name = choose(wanted, precision=package.manifest.precision)
     _, module, class_name = SETTABLE[name]
     try:
         engine = cast("Engine", getattr(import_module(module), class_name)(package, threads))
@@ -55,8 +58,15 @@ def open_engine(package: ModelPackage, wanted: str | None, threads: int = 1) -> 
     return engine
 
 
-def choose(wanted: str | None, installed: Callable[[str], bool] | None = None, cuda: Path = CUDA_DEVICE) -> str:
+def choose(
+    wanted: str | None,
+    installed: Callable[[str], bool] | None = None,
+    cuda: Path = CUDA_DEVICE,
+    precision: str = "float32",
+) -> str:
     """Name the engine: the wanted one, else torch on a GPU, else the fastest on a CPU; raises SettingInvalid.
+
+    An int8 graph runs on CPU engines alone.
 
     >>> choose(None, installed=lambda module: module == "openvino", cuda=Path("/nowhere"))
     'openvino'
@@ -66,8 +76,12 @@ def choose(wanted: str | None, installed: Callable[[str], bool] | None = None, c
         if wanted not in SETTABLE or not is_installed(SETTABLE[wanted][0]):
             there = ", ".join(_present(is_installed)) or "none"
             raise SettingInvalid(f"RADSTREAM_ENGINE={wanted} is not installed here; installed: {there}")
+        if precision != "float32" and wanted not in INT8_ORDER:
+            raise SettingInvalid(f"RADSTREAM_ENGINE={wanted} runs no {precision} package; use one of {INT8_ORDER}")
         return wanted
-    order = ("torch", *CPU_ORDER) if cuda.exists() else CPU_ORDER
+    order: Sequence[str] = ("torch", *CPU_ORDER) if cuda.exists() else CPU_ORDER
+    if precision != "float32":
+        order = INT8_ORDER
     for name in order:
         if is_installed(ENGINES[name][0]):
             return name
@@ -85,7 +99,7 @@ def check_self_test(engine: Engine, package: ModelPackage) -> None:
     answer = engine.infer(normalise(self_test_image(spec), spec)[None])
     expected = np.array([package.manifest.self_test_logits])
     difference = float(np.abs(answer.logits - expected).max()) if answer.logits.shape == expected.shape else np.inf
-    if not difference <= LOOSER.get(engine.name, 1.0) * agreement(expected):
+    if not difference <= LOOSER.get(engine.name, 1.0) * agreement(expected, package.manifest.precision):
         raise ModelRefused(f"{engine.name} answers {difference:.3g} beside the self-test of {_title(package)}")
 
 

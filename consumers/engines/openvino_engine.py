@@ -8,6 +8,18 @@ from consumers.packages import ModelPackage
 from schemas.model_package import GRAPH, OUTPUTS
 
 
+def compiled(graph: bytes, threads: int) -> openvino.CompiledModel:
+    """Compile a graph for this CPU, in float32 wherever it isn't int8 already, for one image at a time."""
+    core = openvino.Core()
+    options = {
+        "INFERENCE_PRECISION_HINT": "f32",
+        "INFERENCE_NUM_THREADS": str(threads),
+        "NUM_STREAMS": "1",
+        "PERFORMANCE_HINT": "LATENCY",
+    }
+    return core.compile_model(core.read_model(graph, b""), "CPU", options)
+
+
 class OpenVinoEngine:
     """Runs model.onnx in float32: by default OpenVINO computes in bfloat16 where the CPU lists it."""
 
@@ -15,15 +27,7 @@ class OpenVinoEngine:
     batch_images = 1
 
     def __init__(self, package: ModelPackage, threads: int) -> None:
-        core = openvino.Core()
-        model = core.read_model(package.read(GRAPH), b"")
-        options = {
-            "INFERENCE_PRECISION_HINT": "f32",
-            "INFERENCE_NUM_THREADS": str(threads),
-            "NUM_STREAMS": "1",
-            "PERFORMANCE_HINT": "LATENCY",
-        }
-        self._compiled = core.compile_model(model, "CPU", options)
+        self._compiled = compiled(package.read(GRAPH), threads)
         self._outputs = [name for name in OUTPUTS if name in {one.any_name for one in self._compiled.outputs}]
 
     def infer(self, batch: Batch) -> Inference:
