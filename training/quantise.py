@@ -22,21 +22,22 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from consumers.engines.engine import Batch
-from consumers.engines.openvino_engine import compiled
 from consumers.imaging.calibration import probabilities_of
 from consumers.imaging.inputs import InputSpec, normalise, self_test_image
-from consumers.packages import ModelPackage, load_package
+from consumers.imaging.openvino_graph import compiled
 from schemas.errors import WrongCall
 from schemas.model_package import CARD, GRAPH, MANIFEST, REFERENCE, WEIGHTS
 from training.card import card_of
 from training.datasets import Examples, read_parts
 from training.export import INPUT
+from training.made import MadePackage, read_package
 from training.operating import choose_threshold, fit_temperature
 from training.package import document, measures_of, refuse_existing, write_package
 from training.quantised_gate import Compared, compare, refusals
 from training.reference import reference_of
 from training.splits import Part
+
+Batch = NDArray[np.float32]
 
 log = logging.getLogger(__name__)
 
@@ -83,33 +84,33 @@ def quantise(order: QuantiseOrder, now: datetime) -> dict[str, Any]:
     4. the gate: both packages on test, each at its own threshold
     5. only if it passes: write the package
     """
-    source = load_package(order.package)
-    folder = order.out / source.manifest.name / order.version
+    source = read_package(order.package)
+    described, spec = source.described, source.spec
+    folder = order.out / described["name"] / order.version
     refuse_existing(folder)
-    spec, operating = source.manifest.input, source.manifest.operating
-    parts = read_parts(order.data, operating.classes, spec)
-    whole = Graph(source.read(GRAPH), spec)
+    if "precision" in described:
+        raise WrongCall(f"{order.package} is in int8 already: quantise the float32 package that it was made from")
+    parts = read_parts(order.data, described["classes"], spec)
+    whole = Graph(source.files[GRAPH], spec)
     images = _chosen(parts[Part.TRAIN], order)
     small = Graph(quantised(whole.content, [normalise(image, spec)[None] for image in images]), spec)
     validation = parts[Part.VALIDATION]
     logits = small.logits(validation.images)
     temperature = round(fit_temperature(logits, validation.labels), 4)
     scores = probabilities_of(logits, temperature)[:, 1]
-    threshold = choose_threshold(
-        scores, validation.labels, float(source.manifest.described["threshold"]["recall_wanted"])
-    )
+    threshold = choose_threshold(scores, validation.labels, float(described["threshold"]["recall_wanted"]))
     test = parts[Part.TEST]
     test_logits = small.logits(test.images)
     compared = compare(
-        probabilities_of(whole.logits(test.images), operating.temperature)[:, 1],
-        operating.threshold,
+        probabilities_of(whole.logits(test.images), described["calibration"]["temperature"])[:, 1],
+        described["threshold"]["value"],
         probabilities_of(test_logits, temperature)[:, 1],
         threshold.value,
         test.labels,
     )
     reasons = refusals(compared)
     report = {
-        "model": source.manifest.name,
+        "model": described["name"],
         "version": order.version,
         "package": None if reasons else str(folder),
         "verdict": "refused" if reasons else "accepted",
@@ -121,10 +122,10 @@ def quantise(order: QuantiseOrder, now: datetime) -> dict[str, Any]:
     if reasons:
         return report
     manifest = {
-        **source.manifest.described,
+        **described,
         "version": order.version,
         "precision": _precision(source, order, compared, now),
-        "threshold": {**source.manifest.described["threshold"], **asdict(threshold)},
+        "threshold": {**described["threshold"], **asdict(threshold)},
         "calibration": {"method": "temperature", "temperature": temperature, "fixed_on": "validation"},
         "metrics": {
             "validation": measures_of(logits, validation.labels, temperature, threshold.value),
@@ -133,9 +134,9 @@ def quantise(order: QuantiseOrder, now: datetime) -> dict[str, Any]:
         },
         "self_test": {"logits": [round(float(x), 6) for x in small.logits(self_test_image(spec)[None])[0]]},
     }
-    reference = json.loads(source.read(REFERENCE))
+    reference = json.loads(source.files[REFERENCE])
     reference = reference_of(validation.images, scores, reference["data"])
-    write_package(_files(manifest, reference, source.read(WEIGHTS), small.content), folder)
+    write_package(_files(manifest, reference, source.files[WEIGHTS], small.content), folder)
     return report
 
 
@@ -174,7 +175,7 @@ def _speeds(whole: Graph, small: Graph, images: NDArray[np.uint8]) -> dict[str, 
     return {name: round(median(found), 2) for name, found in times.items()}
 
 
-def _precision(source: ModelPackage, order: QuantiseOrder, compared: Compared, now: datetime) -> dict[str, Any]:
+def _precision(source: MadePackage, order: QuantiseOrder, compared: Compared, now: datetime) -> dict[str, Any]:
     from importlib.metadata import version  # noqa: PLC0415
 
     return {
@@ -182,7 +183,7 @@ def _precision(source: ModelPackage, order: QuantiseOrder, compared: Compared, n
         "made_by": f"nncf {version('nncf')}",
         "made_at": now.isoformat(timespec="seconds"),
         "calibrated_on": f"{order.films} films of the training part, seed {order.seed}",
-        "from": {"version": source.manifest.version, "graph_sha256": source.manifest.files[GRAPH]},
+        "from": {"version": source.described["version"], "graph_sha256": source.described["files"][GRAPH]},
         "gate": asdict(compared),
     }
 

@@ -1,23 +1,11 @@
 """OpenVINO on the CPU."""
 
 import numpy as np
-import openvino  # type: ignore[import-untyped] # ships no types
 
 from consumers.engines.engine import Batch, Inference, one_by_one
+from consumers.imaging.openvino_graph import compiled
 from consumers.packages import ModelPackage
 from schemas.model_package import GRAPH, OUTPUTS
-
-
-def compiled(graph: bytes, threads: int) -> openvino.CompiledModel:
-    """Compile a graph for this CPU, in float32 wherever it isn't int8 already, for one image at a time."""
-    core = openvino.Core()
-    options = {
-        "INFERENCE_PRECISION_HINT": "f32",
-        "INFERENCE_NUM_THREADS": str(threads),
-        "NUM_STREAMS": "1",
-        "PERFORMANCE_HINT": "LATENCY",
-    }
-    return core.compile_model(core.read_model(graph, b""), "CPU", options)
 
 
 class OpenVinoEngine:

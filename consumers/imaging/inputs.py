@@ -1,6 +1,7 @@
 """What a network reads: its size, its scale, its test image. Needs numpy alone, so a serving process stays small."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,9 +24,18 @@ def normalise(grey: NDArray[np.uint8], spec: InputSpec) -> NDArray[np.float32]:
     [[-1.0, 1.0], [-1.0, 1.0], [0.0, 1.0]]
     """
     # One table a channel: each of the 256 levels is computed once, so training and serving cannot round differently.
+    found = np.empty((3, *grey.shape), np.float32)
+    for channel, table in enumerate(_tables(spec)):
+        np.take(table, grey, out=found[channel], mode="clip")
+    return found
+
+
+@lru_cache(maxsize=8)
+def _tables(spec: InputSpec) -> NDArray[np.float32]:
+    """Return the value of each grey level in each channel [3, 256]."""
     levels = np.arange(256, dtype=np.float64) / 255.0
-    tables = ((levels[None, :] - np.array(spec.mean)[:, None]) / np.array(spec.std)[:, None]).astype(np.float32)
-    return np.ascontiguousarray(tables[:, grey])
+    tables = (levels[None, :] - np.array(spec.mean)[:, None]) / np.array(spec.std)[:, None]
+    return np.asarray(tables, np.float32)
 
 
 def self_test_image(spec: InputSpec) -> NDArray[np.uint8]:
