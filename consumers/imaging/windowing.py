@@ -116,8 +116,6 @@ def to_grey(frame: Frame, dataset: Dataset) -> NDArray[np.uint8]:
     if frame.samples.dtype == np.uint16 and cell.allocated != 16:  # noqa: PLR2004 - as above, the other way round
         raise undecodable("samples are wider than the data set says")
     table = grey_table(cell, dataset, frame.samples)
-    if frame.samples.dtype == np.uint8:
-        return table[frame.samples]
     return cv2.LUT(frame.samples, table).astype(np.uint8, copy=False)
 
 
