@@ -29,6 +29,7 @@ from schemas.errors import WrongCall
 from schemas.model_package import CARD, GRAPH, MANIFEST, REFERENCE, WEIGHTS
 from training.card import card_of
 from training.datasets import Examples, read_parts
+from training.doubts import Looked, limits_of
 from training.export import INPUT
 from training.made import MadePackage, read_package
 from training.operating import choose_threshold, fit_temperature
@@ -69,10 +70,16 @@ class Graph:
 
     def logits(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the logits [N, classes] of grey images [N, H, W]."""
-        return np.concatenate([self._run(normalise(image, self._spec)[None]) for image in images])
+        return self.infer(images)[0]
 
-    def _run(self, batch: Batch) -> NDArray[np.float32]:
-        return np.array(self._request.infer([batch])["logits"], np.float32)
+    def infer(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return logits [N, classes] and projection [N, at most 16] of grey images [N, H, W]."""
+        answers = [self._run(normalise(image, self._spec)[None]) for image in images]
+        return np.concatenate([one[0] for one in answers]), np.concatenate([one[1] for one in answers])
+
+    def _run(self, batch: Batch) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        answer = self._request.infer([batch])
+        return np.array(answer["logits"], np.float32), np.array(answer["projection"], np.float32)
 
 
 def quantise(order: QuantiseOrder, now: datetime) -> dict[str, Any]:
@@ -95,7 +102,7 @@ def quantise(order: QuantiseOrder, now: datetime) -> dict[str, Any]:
     images = _chosen(parts[Part.TRAIN], order)
     small = Graph(quantised(whole.content, [normalise(image, spec)[None] for image in images]), spec)
     validation = parts[Part.VALIDATION]
-    logits = small.logits(validation.images)
+    logits, projections = small.infer(validation.images)
     temperature = round(fit_temperature(logits, validation.labels), 4)
     scores = probabilities_of(logits, temperature)[:, 1]
     threshold = choose_threshold(scores, validation.labels, float(described["threshold"]["recall_wanted"]))
@@ -135,7 +142,12 @@ def quantise(order: QuantiseOrder, now: datetime) -> dict[str, Any]:
         "self_test": {"logits": [round(float(x), 6) for x in small.logits(self_test_image(spec)[None])[0]]},
     }
     reference = json.loads(source.files[REFERENCE])
-    reference = reference_of(validation.images, scores, reference["data"])
+    train = parts[Part.TRAIN].images
+    looked = Looked(train, small.infer(train)[1]), Looked(validation.images, projections)
+    reference = {
+        **reference_of(validation.images, scores, reference["data"]),
+        **limits_of(*looked, scores, threshold.value),
+    }
     write_package(_files(manifest, reference, source.files[WEIGHTS], small.content), folder)
     return report
 

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 #: Largest difference of a logit between any engine and torch's float32 eager mode on a CPU, at logits of size 1.
 AGREEMENT = 2e-3
-#: Largest difference between two engines by the graph's precision: in int8 they round at different places (measured on
-#: 71 radiographs: 0.085 at logits up to 3.7).
-AGREEMENTS: Mapping[str, float] = {"float32": AGREEMENT, "int8": 0.1}
+#: Largest difference between two engines by the graph's precision: in int8 they round at different places.
+#: Measured: 0.085 of EfficientNet-Lite0 on 71 radiographs at logits up to 3.7, 0.106 of an untrained ResNet-50.
+AGREEMENTS: Mapping[str, float] = {"float32": AGREEMENT, "int8": 0.2}
 
 Batch = NDArray[np.float32]
 
