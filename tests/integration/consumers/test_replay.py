@@ -110,6 +110,7 @@ def test_a_stretch_on_another_version_compared_with_what_was_said(
     assert made.letters([*sent, purged.event_id]) == []
 
 
+@pytest.mark.crash
 def test_a_replay_that_is_killed_goes_on_where_it_was(
     service: Start, sender: Sender, made: Made, replay: Callable[..., "subprocess.Popen[str]"]
 ) -> None:
