@@ -48,9 +48,13 @@ class Process:
 
 @contextmanager
 def inference(environment: Mapping[str, str], slot: str = "0", *, wait: bool = True) -> Iterator[Process]:
-    """Run an inference process; its log goes nowhere."""
+    """Run an inference process, its HTTP door at a free port; its log goes nowhere."""
     port = free_port()
-    own = {"RADSTREAM_METRICS_PORT": str(port), "RADSTREAM_INFERENCE_SLOT": slot}
+    own = {
+        "RADSTREAM_METRICS_PORT": str(port),
+        "RADSTREAM_PREDICT_PORT": str(free_port()),
+        "RADSTREAM_INFERENCE_SLOT": slot,
+    }
     popen = subprocess.Popen(
         [sys.executable, "-m", "consumers", "inference"],
         env={**process_environment(), **environment, **own},

@@ -26,6 +26,7 @@ from _bare_consumer import Bare
 from _consumer import Publisher, Results, begin_at_the_end, cores, inference
 from _promises import cold_start, latency, members, memory, stat_first
 from _record import SERVERS, plain_environment, running, write
+from _untrained import untrained, untrained_int8
 from _weigh import cpu_ms
 from decode import CASES, MODEL, film, part10
 
@@ -194,16 +195,17 @@ def measure(packages: Mapping[str, Path], parts: Sequence[str], length: Length) 
                 label: ratios(site, environment, folder, films, length) for label, folder in packages.items()
             }
             begin_at_the_end(settings, load_package(MODEL).manifest.name)
-        if "cold_start" in parts:
-            figures["cold_start"] = cold_start(settings, shipped, plain, length.rounds)
-        if "members" in parts:
-            figures["members"] = members(settings, shipped, plain, length.rate_seconds)
-        if "latency" in parts:
-            figures["latency"] = latency(settings, shipped, plain, length.rate_seconds)
-        if "memory" in parts:
-            figures["memory"] = memory(settings, shipped, small, length.many_images)
-        if "stat" in parts:
-            figures["stat"] = stat_first(settings, shipped, plain, (length.stat_images, length.routine_backlog))
+        ways: dict[str, Callable[[], dict[str, object]]] = {
+            "cold_start": lambda: cold_start(settings, shipped, plain, length.rounds),
+            "members": lambda: members(settings, shipped, plain, length.rate_seconds),
+            "latency": lambda: latency(settings, shipped, plain, length.rate_seconds),
+            "memory": lambda: memory(settings, shipped, small, length.many_images),
+            "stat": lambda: stat_first(settings, shipped, plain, (length.stat_images, length.routine_backlog)),
+        }
+        for name, way in ways.items():
+            if name in parts:
+                figures[name] = way()
+                print(f"{name}: {figures[name]}", flush=True)
     return figures
 
 
@@ -219,13 +221,18 @@ def main() -> None:
     given = parser.parse_args()
     packages = {name: Path(at) for name, _, at in (one.partition("=") for one in given.package or [])}
     with tempfile.TemporaryDirectory(prefix="rs-bench-models-") as name:
-        found = measure(packages or default_packages(Path(name)), given.only, QUICK if given.quick else FULL)
+        if "ratios" in given.only and not packages:
+            packages = default_packages(Path(name))
+        found = measure(packages, given.only, QUICK if given.quick else FULL)
     write("inference", found)
 
 
-def default_packages(_folder: Path) -> dict[str, Path]:
-    """Give the packages that the bars are for."""
-    return {"efficientnet-lite0-f32": MODEL}
+def default_packages(folder: Path) -> dict[str, Path]:
+    """Write the packages that the bars are for; weights are random, which costs the same."""
+    return {
+        "resnet50-f32": untrained("resnet50", folder),
+        "mobilenet-v3-large-int8": untrained_int8("mobilenet_v3_large", folder),
+    }
 
 
 if __name__ == "__main__":
