@@ -36,8 +36,7 @@ def list_models(*, as_json: AsJson = False) -> None:
     """List what each model's newest deployment says of each version."""
     settings = Settings.from_environment()
     records = list(_records(settings))
-    for model in sorted({one.model for one in records}):
-        show(history(records, model), as_json=as_json)
+    show(*(history(records, model) for model in sorted({one.model for one in records})), as_json=as_json)
 
 
 @app.command()

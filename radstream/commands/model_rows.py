@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from consumers.deployed_models import digest_of, places
@@ -57,24 +58,26 @@ def _since(past: Sequence[ModelDeployed], version: str, role: str) -> datetime:
     return found.effective_from
 
 
-def show(past: Sequence[ModelDeployed], *, as_json: bool) -> None:
-    """Print the newest assignment."""
+def show(*pasts: Sequence[ModelDeployed], as_json: bool) -> None:
+    """Print the newest assignment of each model, by its history."""
     found = places(Settings.from_environment())
 
-    def metrics(version: str) -> Mapping[str, Any] | None:
+    def metrics(past: Sequence[ModelDeployed], version: str) -> Mapping[str, Any] | None:
         """Read the test metrics out of the package, where it is at hand."""
         manifest = found.manifest(past[-1].model, version, digest_of(past, version))
         return None if manifest is None else manifest.described.get("metrics", {}).get("test", {})
 
-    rows = rows_of(past, metrics)
+    rows = [row for past in pasts if past for row in rows_of(past, partial(metrics, past))]
     if as_json:
         for row in rows:
             print_json(row)
         return
     shown = [row | {"metrics": _auc(row["metrics"]), "share": f"{row['share']:.0%}"} for row in rows]
     print_table("", shown, FIELDS)
-    if past[-1].effective_from > now():
-        console.print(f"Images received from {rfc3339(past[-1].effective_from)} on; what waits goes on as it was.")
+    if coming := max(
+        (past[-1].effective_from for past in pasts if past and past[-1].effective_from > now()), default=None
+    ):
+        console.print(f"Images received from {rfc3339(coming)} on; what waits goes on as it was.")
 
 
 def _auc(metrics: Mapping[str, Any] | None) -> str | None:

@@ -3,10 +3,12 @@
 import json
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -24,7 +26,7 @@ from radstream.settings import Settings
 from radstream.stack.probes import health
 from radstream.stack.site import Site
 from radstream.topic_reader import read_to_end
-from schemas.errors import RadStreamError
+from schemas.errors import DeploymentRefused, RadStreamError
 from schemas.inference_completed import InferenceCompleted
 from schemas.instance_received import InstanceReceived
 from schemas.model_deployed import ModelDeployed
@@ -241,6 +243,30 @@ def test_a_package_comes_from_the_object_store_where_no_folder_has_it(service: S
 
     until(lambda: len(results_of(made, trial, sent)) == 3, 60, "results are missing")
     assert {one.model_version for one in results_of(made, trial, sent)} == {"2.0.0"}
+
+
+def test_of_two_writers_at_one_time_one_counts(trial: Trial) -> None:
+    """The other one is told, and no reader ever sees its deployment."""
+    trial.command("deploy", trial.model, "1.0.0")
+    both = threading.Barrier(2)
+
+    def wish(version: str, past: Sequence[ModelDeployed]) -> Parts:
+        both.wait(30)
+        return Parts.of(past[-1]).deploy(version)
+
+    def write(version: str) -> bool:
+        try:
+            write_deployment(trial.settings, trial.model, partial(wish, version), reason="a test", actor=version)
+        except DeploymentRefused:
+            return False
+        return True
+
+    with ThreadPoolExecutor(2) as pool:
+        versions = ("2.0.0", "3.0.0")
+        won = dict(zip(versions, pool.map(write, versions), strict=True))
+
+    assert sorted(won.values()) == [False, True]
+    assert [one.champion for one in trial.past()][1:] == [version for version, first in won.items() if first]
 
 
 def test_what_can_not_be_deployed_changes_nothing(trial: Trial) -> None:

@@ -14,6 +14,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # re-exported
 )
 
 from radstream import deploy
+from radstream.deployments import read_history
 from radstream.kafka import admin, consumer, producer
 from radstream.objects import s3_objects
 from radstream.registry import COMPATIBILITY, RegistryIds
@@ -49,8 +50,12 @@ def test_a_setting_that_was_changed_by_hand_is_seen_and_mended(stack: Settings) 
 def test_a_second_deployment_changes_nothing(stack: Settings) -> None:
     """Every step can be repeated."""
     deploy.deploy(stack)
+    first = read_history(stack, stack.model_dir.parent.name)
+    deploy.deploy(stack)
 
     assert deploy.deploy_topics(stack) == []
+    assert read_history(stack, stack.model_dir.parent.name) == first
+    assert first[0].champion == stack.model_dir.name
     assert deploy.deploy_offsets(stack, deploy.groups_of(stack)) == []
 
 

@@ -1,5 +1,7 @@
 """Who answers by the log of deployments: loaded ahead, never mixed, refused for everybody or for nobody."""
 
+import gc
+import weakref
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
@@ -145,10 +147,14 @@ def test_the_old_version_is_let_go_when_nothing_has_used_it_for_a_while() -> Non
     site.past, site.now = [record(1), record(2, "2.0.0", minute=10)], AT + timedelta(minutes=11)
     site.turn("2.0.0")
     site.monotonic = KEEP_SECONDS + 1
+    engine = weakref.ref(site.deployed.of(image(5), LIVE)[0].model.engine)
+    site.monotonic += KEEP_SECONDS + 1
 
     site.follower.turn()
+    gc.collect()
 
     assert site.deployed.shelf.loaded == {"2.0.0"}
+    assert engine() is None
     with pytest.raises(ModelLoading):
         site.answers(5)
     site.turn("1.0.0")
