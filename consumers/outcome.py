@@ -47,7 +47,7 @@ class Asked:
     revision: int
     completed_at: datetime  # UTC
     stage_ms: Mapping[str, float]
-    supersedes: UUID | None = None  # the result that a recall replaces
+    supersedes: UUID | None = None  # the visible result that a replay or recall takes the place of
 
 
 def evaluated(
@@ -111,10 +111,11 @@ def not_evaluated(asked: Asked, by: Named, reason: Reason, doubts: Sequence[Revi
 
 def _result(asked: Asked, by: Named, **differing: object) -> InferenceCompleted:
     event = asked.event
+    named = result_id(event.event_id, by.model, by.version, by.role)
     return InferenceCompleted(
-        result_id=result_id(event.event_id, by.model, by.version, by.role),
+        result_id=named,
         result_revision=asked.revision,
-        supersedes=asked.supersedes,
+        supersedes=None if asked.supersedes == named else asked.supersedes,
         model=by.model,
         model_version=by.version,
         deployment_revision=by.deployment_revision,

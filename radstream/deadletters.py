@@ -9,6 +9,7 @@ from radstream.broker import Message, Outgoing
 from radstream.kafka_broker import KafkaBroker
 from radstream.postgres import connect, translated
 from radstream.registry import RegistryIds
+from radstream.revisions import next_revisions, visible_results
 from radstream.settings import Settings
 from radstream.topic_reader import read_to_end
 from radstream.vault import Vault
@@ -54,9 +55,12 @@ def replay(settings: Settings, ids: Collection[UUID] = (), *, cause: str | None 
     opened = [(_opened(settings, one), at) for one, at in chosen]
     if sealed := [one for one, _ in opened if one.encrypted]:
         raise BadMessage(f"dead letter {sealed[0].id} is sealed: set RADSTREAM_VAULT_KEY to replay it")
-    revisions = _next_revisions(settings, {one.event_id for one, _ in chosen if one.event_id is not None})
+    events = {one.event_id for one, _ in chosen if one.event_id is not None}
+    revisions, visible = next_revisions(settings, events), visible_results(settings, events)
     codec = Codec(RegistryIds(settings.schema_registry_url))
-    KafkaBroker(settings).writer().write([_again(one, at, codec, revisions) for one, at in opened])
+    KafkaBroker(settings).writer().write(
+        [_again(one, at, codec, revisions, visible.get((one.event_id, one.group))) for one, at in opened]
+    )
     return [one for one, _ in chosen]
 
 
@@ -97,15 +101,22 @@ def _opened(settings: Settings, one: MessageDeadLettered) -> MessageDeadLettered
     return replace(one, original=plain, encrypted=False)
 
 
-def _again(one: MessageDeadLettered, at: Message, codec: Codec, revisions: dict[UUID, int]) -> Outgoing:
-    """Make the record that asks the group to try the same message once more."""
+def _again(
+    one: MessageDeadLettered, at: Message, codec: Codec, revisions: dict[UUID, int], visible: UUID | None
+) -> Outgoing:
+    """Make the record that asks the group to try the same message once more, in the place of what is visible."""
     revision = 1 if one.event_id is None else revisions[one.event_id]
     trace = {name: value for name, value in at.headers.items() if name in {"event-time", "traceparent"}}
     return Outgoing(
         topic=one.source_topic,
         key=_key(one, codec),
         value=one.original,
-        headers={**trace, "replay-for": one.group.encode(), "replay-revision": str(revision).encode()},
+        headers={
+            **trace,
+            "replay-for": one.group.encode(),
+            "replay-revision": str(revision).encode(),
+            **({} if visible is None else {"replay-supersedes": str(visible).encode()}),
+        },
         partition=one.partition,
     )
 
@@ -116,22 +127,3 @@ def _key(one: MessageDeadLettered, codec: Codec) -> bytes | None:
         return None
     found = codec.decode(one.original)
     return found.study_pseudonym.encode() if hasattr(found, "study_pseudonym") else None
-
-
-def _next_revisions(settings: Settings, events: Collection[UUID]) -> dict[UUID, int]:
-    """Take the next revision of each event's results, for this replay alone; raise PostgresDown.
-
-    The sink may not have stored what a former replay asked for: that is why the number is kept beside the results. An
-    event without a row has had its first revision, for a result was promised.
-    """
-    with translated(), closing(connect(settings)) as connection, connection, connection.cursor() as cursor:
-        cursor.execute(
-            "INSERT INTO replays (event_id, result_revision) "
-            "SELECT event_id, greatest(1, (SELECT max(result_revision) FROM inference_results AS known "
-            "WHERE known.event_id = asked.event_id)) + 1 FROM unnest(%s::uuid[]) AS asked (event_id) ORDER BY event_id "
-            "ON CONFLICT (event_id) DO UPDATE SET "
-            "result_revision = greatest(excluded.result_revision, replays.result_revision + 1), asked_at = now() "
-            "RETURNING event_id::text, result_revision",
-            ([str(one) for one in events],),
-        )
-        return {UUID(event): int(revision) for event, revision in cursor.fetchall()}

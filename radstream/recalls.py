@@ -10,6 +10,7 @@ from radstream.broker import Message, Outgoing
 from radstream.deployments import read_history
 from radstream.kafka_broker import KafkaBroker
 from radstream.registry import RegistryIds
+from radstream.revisions import next_revisions
 from radstream.settings import Settings
 from radstream.topic_reader import offsets_since, read_to_end
 from schemas.codec import Codec
@@ -45,7 +46,7 @@ def recall(settings: Settings, model: str, version: str, *, send: bool = True) -
     4. each again, for the group that answered it, with the version and the result that is replaced
 
     Without `send` nothing is sent. A second recall finds what is left. Raises DeploymentRefused for a version that may
-    still answer, KafkaDown, RegistryDown.
+    still answer, KafkaDown, RegistryDown, PostgresDown.
     """
     past = read_history(settings, model)
     if not past or version not in past[-1].withdrawn:
@@ -54,10 +55,11 @@ def recall(settings: Settings, model: str, version: str, *, send: bool = True) -
         )
     codec = Codec(RegistryIds(settings.schema_registry_url))
     since = min(one.deployed_at for one in past if version in {one.champion, one.canary}) - _EARLIER
-    results, revisions = _visible(_results(settings, codec, model, since), version)
+    results = _visible(_results(settings, codec, model, since), version)
     events = dict(_events(settings, codec, results)) if results else {}
     there = [one for one in results if one.event_id in events]
     if send and there:
+        revisions = next_revisions(settings, events.keys())
         KafkaBroker(settings).writer().write(
             [_again(events[one.event_id], one, _by(past, one), revisions[one.event_id]) for one in there]
         )
@@ -80,20 +82,18 @@ def _results(settings: Settings, codec: Codec, model: str, since: datetime) -> I
             yield found
 
 
-def _visible(results: Iterator[InferenceCompleted], version: str) -> tuple[list[InferenceCompleted], dict[UUID, int]]:
-    """Give a version's results that nothing has taken the place of, and the highest revision of each event."""
+def _visible(results: Iterator[InferenceCompleted], version: str) -> list[InferenceCompleted]:
+    """Give a version's results that nothing has taken the place of."""
     newest: dict[UUID, InferenceCompleted] = {}
     replaced: dict[UUID, int] = {}
-    revisions: dict[UUID, int] = {}
     for one in results:
-        revisions[one.event_id] = max(one.result_revision, revisions.get(one.event_id, 0))
         if one.supersedes is not None:
             replaced[one.supersedes] = max(one.result_revision, replaced.get(one.supersedes, 0))
         if one.model_version == version and (
             one.result_id not in newest or newest[one.result_id].result_revision < one.result_revision
         ):
             newest[one.result_id] = one
-    return [one for one in newest.values() if replaced.get(one.result_id, 0) <= one.result_revision], revisions
+    return [one for one in newest.values() if replaced.get(one.result_id, 0) < one.result_revision]
 
 
 def _events(
@@ -117,7 +117,7 @@ def _again(message: Message, result: InferenceCompleted, by: Chosen, revision: i
     """Make the record that asks for the successor's result."""
     asked = {
         "replay-for": f"inference.{result.model}.{result.lane}",
-        "replay-revision": str(revision + 1),
+        "replay-revision": str(revision),
         "replay-version": by.version,
         "replay-supersedes": str(result.result_id),
     }

@@ -104,6 +104,19 @@ def test_a_recalled_result_leaves_the_view(service: Start, stack: Settings, send
     assert [one.result_id for one in results(stack, study=recalled.study_pseudonym)] == [successor.result_id]
 
 
+def test_a_version_that_was_recalled_may_come_back(service: Start, stack: Settings, sender: Sender) -> None:
+    """Of two results that name each other the later revision is visible."""
+    service("sink")
+    first = result()
+    second = result(study_pseudonym=first.study_pseudonym, supersedes=first.result_id, result_revision=2)
+    again = replace(first, supersedes=second.result_id, result_revision=3)
+
+    publish(sender, first, second, again)
+
+    until(lambda: revisions(stack, again.result_id) == {again.result_id: 3})
+    assert [one.result_id for one in results(stack, study=first.study_pseudonym)] == [first.result_id]
+
+
 def test_reading_the_log_again_changes_nothing(service: Start, stack: Settings, sender: Sender) -> None:
     """The group set back to the beginning writes the same rows."""
     sink = service("sink")

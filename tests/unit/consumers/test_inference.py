@@ -398,6 +398,17 @@ def test_a_recall_names_the_result_that_it_takes_the_place_of(site: Site) -> Non
     assert site.results()[0].supersedes == UUID(replaced)
 
 
+def test_a_result_never_takes_its_own_place(site: Site) -> None:
+    """A replay that the same version answers is a revision, and names nothing."""
+    event = site.send()
+    own = str(result_id(event, "m", "1.0.0", Role.CHAMPION))
+    site.send(headers={"replay-for": GROUP.encode(), "replay-revision": b"2", "replay-supersedes": own.encode()})
+
+    site.run()
+
+    assert [(one.result_revision, one.supersedes) for one in site.results()] == [(1, None), (2, None)]
+
+
 def test_a_shadow_answers_beside_the_champion_into_a_topic_of_its_own(site: Site) -> None:
     """Each has its own result, and each engine its own batch."""
     shadow = FirstPixel()
