@@ -123,15 +123,16 @@ def _changed(
 
     1. verify the package as a member will, and put it where every member finds it
     2. a model without a deployment: its groups begin at the log's end of now
-    3. write, and read back whether it counts
+    3. write, and read back whether it counts; what is so already is not written again
     """
     settings = Settings.from_environment()
     past = _begun(settings, model)
     digests = {} if version is None else _verified(settings, past, model, version, upload=upload)
 
-    def parts(found: Sequence[ModelDeployed]) -> Parts:
+    def parts(found: Sequence[ModelDeployed]) -> Parts | None:
         if found:
-            return wish(Parts.of(found[-1]))
+            now, then = Parts.of(found[-1]), wish(Parts.of(found[-1]))
+            return None if then == now else then
         if version is None or wish(Parts(champion="")).champion != version:
             raise DeploymentRefused(f"{model} has no champion yet: `radstream model deploy {model} V` first")
         return Parts(champion=version)
