@@ -22,10 +22,6 @@ class Collector:
         """Where it listens."""
         return f"http://127.0.0.1:{self.server.server_port}"
 
-    def names(self) -> set[tuple[str, str]]:
-        """Name what has come."""
-        return {(service, span.name) for service, span in list(self.spans)}
-
     def close(self) -> None:
         """Take no more."""
         self.server.shutdown()

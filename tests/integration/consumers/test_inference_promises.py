@@ -27,10 +27,11 @@ JPEG_LS = "1.2.840.10008.1.2.4.80"
 ROUTINE_GROUP = "inference.chest-pneumonia.routine"
 
 
-def children(pid: int) -> list[int]:
-    """List the processes that a process started: the decoders."""
+def decoders(pid: int) -> list[int]:
+    """List the decoders that a process started."""
     tasks = Path(f"/proc/{pid}/task").iterdir()
-    return [int(one) for task in tasks for one in (task / "children").read_text().split()]
+    children = [one for task in tasks for one in (task / "children").read_text().split()]
+    return [int(one) for one in children if b"consumers.decoder_process" in Path(f"/proc/{one}/cmdline").read_bytes()]
 
 
 def meter(service: Service, line: str) -> float:
@@ -71,7 +72,7 @@ def test_a_broker_killed_in_mid_stream_each_event_has_exactly_one_result(
 def test_a_killed_decoder_takes_one_image_with_it(service: Start, sender: Sender, made: Made) -> None:
     """The image that it held ends as decoder_crashed, with a dead letter; the service goes on."""
     inference = service("inference", RADSTREAM_DECODE_WORKERS="1")
-    (decoder,) = children(inference.pid)
+    (decoder,) = decoders(inference.pid)
     os.kill(decoder, signal.SIGSTOP)
     victim = sender.send(film(JPEG_LS)).event_id
     until(lambda: meter(inference, 'radstream_decoders_busy{stage="decode"}') == 1, 20, "no image in the decoder")
