@@ -5,8 +5,8 @@ benchmarks/results/inference.json. Servers, consumer, bare loop and this program
 
 Ratios: for each package and transfer syntax the two take turns, round by round, each with the machine for itself (the
 other waits, its processes alive); the figure is the median of the rounds' ratios. Ours: from publishing a backlog of
-events to the last result that a read_committed reader has. Bare: see benchmarks/_bare_consumer.py. The objects, some
-synthetic films of 10 MB uncompressed, are put once.
+events to the last result that a read_committed reader has, without heat maps (benchmarks/heatmaps.py weighs those).
+Bare: see benchmarks/_bare_consumer.py. The objects, some synthetic films of 10 MB uncompressed, are put once.
 """
 
 import argparse
@@ -185,7 +185,7 @@ def measure(packages: Mapping[str, Path], parts: Sequence[str], length: Length) 
     """Measure each part in a system of its own servers."""
     figures: dict[str, object] = {"cores": cores(), "bare_processes": cores(), "bars": BARS}
     with running(SERVERS) as (site, settings):
-        environment = {**plain_environment(), **site.environment}
+        environment = {**plain_environment(), **site.environment, "RADSTREAM_HEATMAPS": "none"}
         films = {name: store_films(settings, name, FILMS) for name in SYNTAXES}
         plain, small = films[SYNTAXES[0]], store_films(settings, SYNTAXES[0], FILMS, shrink=8)
         shipped = {**environment, "RADSTREAM_MODEL_DIR": str(MODEL)}
