@@ -61,7 +61,7 @@ class Length:
 
 
 FULL = Length(3, 5.0, 15.0, 60, 5000, 20_000)
-QUICK = Length(1, 3.0, 6.0, 20, 5000, 1_000)
+QUICK = Length(3, 3.0, 6.0, 20, 5000, 1_000)
 
 
 def store_films(settings: Settings, syntax_name: str, count: int, shrink: int = 1) -> list[InstanceReceived]:
@@ -213,7 +213,7 @@ def main() -> None:
     """Measure once."""
     parts = ("ratios", "cold_start", "members", "latency", "memory", "stat")
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="one short round of each")
+    parser.add_argument("--quick", action="store_true", help="shorter rounds, fewer images")
     parser.add_argument(
         "--package", action="append", metavar="NAME=FOLDER", help="a model package to take the ratio of"
     )

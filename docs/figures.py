@@ -37,7 +37,7 @@ def _throughput(found: Mapping[str, Any]) -> Rows:
             f"{found['images_per_second']} images a second; {found['results']} results",
             "",
         ),
-        ("share of that time in the model's forward", f"{100 * found['forward_share']:.0f} %", ""),
+        ("share of all cores' time in the model's forward", f"{100 * found['forward_share']:.0f} %", ""),
     ]
 
 
