@@ -4,7 +4,7 @@ from concurrent.futures import Future
 
 import pytest
 
-from consumers.futures import followed, gathered, settled
+from consumers.futures import followed, gathered, settled, tolerated
 
 
 def failed(error: Exception) -> "Future[int]":
@@ -25,6 +25,7 @@ def test_an_error_of_either_stage_or_in_between_is_raised() -> None:
         followed(settled(1), lambda _one: failed(ZeroDivisionError())),
         followed(settled(1), broken),
         gathered([settled(1), failed(ZeroDivisionError())]),
+        tolerated(failed(ZeroDivisionError()), when=False),
     ):
         with pytest.raises(ZeroDivisionError):
             made.result(0)
