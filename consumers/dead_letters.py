@@ -7,7 +7,7 @@ from consumers.headers import onward
 from radstream.broker import Message, Outgoing
 from radstream.vault import Vault
 from schemas.codec import Codec
-from schemas.errors import BadMessage, RadStreamError
+from schemas.errors import BadMessage, cause_of
 from schemas.identity import dead_letter_id
 from schemas.message_dead_lettered import MessageDeadLettered
 from schemas.topics import DEAD_LETTERED
@@ -35,7 +35,7 @@ class DeadLetters:
             partition=message.partition,
             offset=message.offset,
             event_id=event_id,
-            cause=error.cause if isinstance(error, RadStreamError) else "internal",
+            cause=cause_of(error),
             attempts=attempts,
             first_seen=first_seen,
             original=self._vault.seal_bytes(original, str(letter_id)) if sealed else original,

@@ -20,7 +20,7 @@ from consumers.window import InHand, Window, next_offsets
 from radstream.broker import Message, Outgoing
 from radstream.logs import get_log
 from radstream.service import Stop
-from schemas.errors import KafkaDown, RadStreamError, TransactionAborted, Unavailable
+from schemas.errors import KafkaDown, RadStreamError, TransactionAborted, Unavailable, cause_of
 
 T = TypeVar("T")
 V = TypeVar("V")
@@ -252,7 +252,7 @@ class Loop(Generic[T]):
         if not self._troubled:
             self._report(error)
         self._troubled = True
-        self._around.health.not_ready(f"held: {_cause(error)}", self._group)
+        self._around.health.not_ready(f"held: {cause_of(error)}", self._group)
 
     def _calm(self) -> None:
         if self._troubled:
@@ -262,7 +262,7 @@ class Loop(Generic[T]):
 
     def _report(self, error: Exception) -> None:
         unforeseen = {} if isinstance(error, RadStreamError) else {"exc_info": error}
-        get_log().warning("message handling failed", group=self._group, cause=_cause(error), **unforeseen)
+        get_log().warning("message handling failed", group=self._group, cause=cause_of(error), **unforeseen)
 
     def recall_breaker(self, stop: Stop) -> None:
         """Ask whether a former process opened the breaker: a restart does not close it."""
@@ -272,8 +272,8 @@ class Loop(Generic[T]):
     def _open_breaker(self, error: Exception) -> None:
         """Reroute nothing more: what is in hand stays in the log, uncommitted."""
         self._reader.seek(self._window.rewind())
-        self._breaker.open(_cause(error))
-        get_log().error("breaker opened", group=self._group, cause=_cause(error), count=self._limits.dead_letters)
+        self._breaker.open(cause_of(error))
+        get_log().error("breaker opened", group=self._group, cause=cause_of(error), count=self._limits.dead_letters)
 
     def _wait_for_resume(self) -> None:
         """Stay a member, hand nothing out, look whether a person closed the breaker."""
@@ -289,10 +289,6 @@ class Loop(Generic[T]):
         if not self._breaker.is_open:
             self._reader.release()
             get_log().info("breaker closed", group=self._group)
-
-
-def _cause(error: BaseException) -> str:
-    return error.cause if isinstance(error, RadStreamError) else "internal"
 
 
 def _tried(call: Callable[[], V]) -> V | Exception:

@@ -27,7 +27,7 @@ from radstream.registration import Registered
 from radstream.service import Stop
 from radstream.spool import received_at
 from radstream.spool_entry import Entry
-from schemas.errors import Fenced, RadStreamError
+from schemas.errors import Fenced, RadStreamError, cause_of
 from schemas.identity import Pseudonyms, object_key
 
 STORING_THREADS = 4
@@ -280,7 +280,7 @@ class Forwarder:
 
     def _set_aside(self, work: Work, error: Exception) -> None:
         """Leave an image in the spool for later: it is durable there."""
-        cause = error.cause if isinstance(error, RadStreamError) else "internal"
+        cause = cause_of(error)
         instruments.RETRIES.labels(cause).inc()
         get_log().error("image set aside", cause=cause, seconds=_ASIDE_SECONDS, exc_info=error)
         with self._guard:
