@@ -1,6 +1,5 @@
 """What became of the acknowledged images of the last while, for Prometheus: asked for by the sink, now and then."""
 
-import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -11,19 +10,16 @@ from prometheus_client import REGISTRY, CollectorRegistry
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from consumers.looking import looking
 from radstream.lag_process import LagProcess
-from radstream.logs import get_log
 from radstream.reconciliation import Account, count, horizon, reconciled
-from radstream.service import Stop
 from radstream.settings import Settings
-from schemas.errors import Unavailable
 
 #: Calling AEs with meters of their own (count): any sender may give itself a name, and meters are not free.
 LARGEST_AES = 100
 OTHERS = "other"
 _FATES = ("acknowledged", "evaluated", "not_evaluated", "waiting", "missing")
 _COUNTED = 500  # unread records of a partition, one by one (count)
-_JOIN_SECONDS = 1.0
 
 
 class AccountMeters(Collector):
@@ -80,25 +76,9 @@ def accounts_metered(settings: Settings, meters: AccountMeters | None = None) ->
 
     A server that is away leaves the last values; their timestamp grows old, and an alert says so.
     """
-    stop, shown = Stop(), meters or AccountMeters()
-
-    def run() -> None:
-        while not stop.requested:
-            try:
-                reconcile(settings, shown)
-            except Unavailable:
-                pass  # the timestamp tells
-            except Exception as error:  # noqa: BLE001 - a meter must not end; the next look may succeed
-                get_log().warning("not reconciled", exc_info=error)
-            stop.wait(settings.reconcile_seconds)
-
-    thread = threading.Thread(target=run, name="account meter", daemon=True)
-    thread.start()
-    try:
+    shown = meters or AccountMeters()
+    with looking("account meter", lambda: reconcile(settings, shown), settings.reconcile_seconds, lambda: None):
         yield
-    finally:
-        stop.request()
-        thread.join(_JOIN_SECONDS)
 
 
 def reconcile(settings: Settings, meters: AccountMeters) -> None:

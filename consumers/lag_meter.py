@@ -1,25 +1,21 @@
 """Groups as the broker sees them, for Prometheus: whoever reads them, and while they hang."""
 
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from prometheus_client import REGISTRY, CollectorRegistry, Gauge
 
+from consumers.looking import looking
 from radstream.lag import GroupLag
 from radstream.lag_process import LagProcess
 from radstream.lag_rules import LagState
-from radstream.logs import get_log
-from radstream.service import Stop
 from radstream.settings import Settings
-from schemas.errors import Unavailable
 
 #: Looks that one verdict rests on: as many as Burrow's own.
 LOOKS = 10
 #: Unread records of a partition are counted one by one up to here (count): a look must stay cheap under a backlog.
 COUNTED = 500
-_JOIN_SECONDS = 1.0
 
 
 class LagGauges:
@@ -64,24 +60,11 @@ def lag_metered(settings: Settings, groups: Sequence[str] = (), gauges: LagGauge
 
     Without names all of ours are measured: a group whose service is down can't speak for itself.
     """
-    stop, meters, watch = Stop(), gauges or LagGauges(), LagProcess(settings, LOOKS, COUNTED)
+    meters, watch = gauges or LagGauges(), LagProcess(settings, LOOKS, COUNTED)
 
-    def run() -> None:
-        while not stop.requested:
-            try:
-                for one in watch.look(groups):
-                    meters.show(one, time.time())
-            except Unavailable:
-                pass  # the age of the last look tells
-            except Exception as error:  # noqa: BLE001 - a meter must not end; the next look may succeed
-                get_log().warning("lag not measured", exc_info=error)
-            stop.wait(settings.lag_look_seconds)
+    def look() -> None:
+        for one in watch.look(groups):
+            meters.show(one, time.time())
 
-    thread = threading.Thread(target=run, name="lag meter", daemon=True)
-    thread.start()
-    try:
+    with looking("lag meter", look, settings.lag_look_seconds, watch.close):
         yield
-    finally:
-        stop.request()
-        watch.close()
-        thread.join(_JOIN_SECONDS)

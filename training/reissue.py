@@ -1,6 +1,7 @@
 """`python -m training reissue`: the same weights under another version, their reference.json made anew."""
 
 import json
+from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -9,14 +10,13 @@ import torch
 from safetensors.torch import load
 
 from consumers.imaging.calibration import probabilities_of
-from consumers.imaging.inputs import InputSpec
 from consumers.imaging.networks import build
-from schemas.errors import WrongCall
-from schemas.model_package import CARD, FILES, MANIFEST, REFERENCE, WEIGHTS
+from schemas.model_package import CARD, MANIFEST, REFERENCE, WEIGHTS
 from training.card import card_of
 from training.datasets import read_parts
 from training.doubts import Looked, limits_of
 from training.fitting import infer
+from training.made import read_package
 from training.package import write_package
 from training.splits import Part
 
@@ -27,9 +27,8 @@ def reissue(package: Path, data: Path, out: Path, version: str) -> dict[str, Any
     Nothing of the network, its calibration, threshold or metrics changes. Raises WrongCall where the package is not
     whole, the version stands already or the data are not there.
     """
-    manifest, files = _read(package)
-    given = manifest["input"]
-    spec = InputSpec(given["height"], given["width"], tuple(given["mean"]), tuple(given["std"]))
+    made = read_package(package)
+    manifest, files, spec = made.described, made.files, made.spec
     parts = read_parts(data, manifest["classes"], spec)
     network = build(manifest["architecture"], len(manifest["classes"]))
     tensors = load(files[WEIGHTS])
@@ -46,24 +45,13 @@ def reissue(package: Path, data: Path, out: Path, version: str) -> dict[str, Any
     return {"model": manifest["name"], "version": version, "package": str(folder)}
 
 
-def _read(package: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
-    """Read a package whose hashes match."""
-    try:
-        manifest = json.loads((package / MANIFEST).read_bytes())
-        files = {name: (package / name).read_bytes() for name in FILES}
-    except (OSError, ValueError) as error:
-        raise WrongCall(f"{package} is no model package ({error})") from error
-    wrong = [name for name, content in files.items() if sha256(content).hexdigest() != manifest["files"].get(name)]
-    if wrong:
-        raise WrongCall(f"{package}: {', '.join(wrong)} is not what the manifest says; nothing is issued from it")
-    return manifest, files
-
-
-def _files(manifest: dict[str, Any], files: dict[str, bytes], version: str, found: dict[str, Any]) -> dict[str, bytes]:
+def _files(
+    manifest: Mapping[str, Any], files: Mapping[str, bytes], version: str, found: Mapping[str, Any]
+) -> dict[str, bytes]:
     """Make every file, the manifest last."""
     described = {**manifest, "version": version}
     made = {REFERENCE: _json({**json.loads(files[REFERENCE]), **found}), CARD: card_of(described).encode()}
-    hashes = {name: sha256(content).hexdigest() for name, content in sorted((files | made).items())}
+    hashes = {name: sha256(content).hexdigest() for name, content in sorted({**files, **made}.items())}
     return {**files, **made, MANIFEST: _json({**described, "files": hashes})}
 
 
