@@ -23,6 +23,11 @@ SERVICE = "dicom_listener"
 def run(settings: Settings, health: Health, stop: Stop) -> int | None:
     """Bind the ports, start the workers, hand them connections until asked to stop."""
     _check_allowed(settings)
+    if not (settings.dicom_port or settings.tls_certificate):
+        raise SettingInvalid(
+            "RADSTREAM_DICOM_PORT=0 leaves only TLS: set RADSTREAM_TLS_CERTIFICATE, or a port (any free one can't be "
+            "asked for: modalities must know it)"
+        )
     doors = [
         (_bound(settings.bind_address, port, name), tls)
         for port, name, tls in (
@@ -39,13 +44,13 @@ def run(settings: Settings, health: Health, stop: Stop) -> int | None:
         Limits(
             total=settings.maximum_associations,
             per_ae=settings.maximum_associations_per_ae,
+            reserved=settings.reserved_associations,
             verification=settings.verification_associations,
         )
     )
     REGISTRY.register(ListenerCollector(workers, slots))
     parent = Parent(doors, workers, slots, partial(forget, folder))
-    paced = bool(settings.maximum_images_per_second or settings.maximum_bytes_per_second)
-    parent.limit(settings.allowed_addresses, shares=paced and settings.listener_processes > 1)
+    parent.limit(settings.allowed_addresses)
     return parent.run(health, stop)
 
 

@@ -1,34 +1,42 @@
-"""What stands between pynetdicom's threads and the socket: one fixed buffer, and a pause while objects are read."""
+"""What stands between pynetdicom's threads and the socket: one fixed buffer."""
 
 import select
 import socket
 import ssl
-import threading
 from typing import TYPE_CHECKING
 
 from pynetdicom.transport import AssociationSocket
+
+from dicom_listener.idling import LOOK_SECONDS, Bell, Poll
 
 if TYPE_CHECKING:
     from pynetdicom.association import Association
 
 BUFFER_BYTES = 128 * 1024
-#: How long an idle association sleeps in one poll: answers of pynetdicom's own wait at most this.
-_IDLE_MILLISECONDS = 10
+#: How long we wait for the next object before the association's thread may look at its queues (seconds).
+_NEXT_OBJECT_SECONDS = 0.01
 
 
 class BufferedSocket(AssociationSocket):
     """pynetdicom's socket with one fixed buffer in front."""
 
-    def __init__(self, assoc: "Association", client_socket: socket.socket) -> None:
+    def __init__(self, assoc: "Association", client_socket: socket.socket, bell: Bell) -> None:
         super().__init__(assoc, client_socket=client_socket)
         self._buffer = memoryview(bytearray(BUFFER_BYTES))
         self._start = self._end = 0
-        self._poll = select.poll()
-        self._poll.register(client_socket, select.POLLIN)
+        self._poll = Poll(client_socket.fileno(), bell)
 
     @property
     def ready(self) -> bool:
-        """Whether bytes can be read; waits a moment, so that an idle association costs little."""
+        """Whether bytes can be read; waits for them or the bell, so that an idle association costs little."""
+        return self._wait(LOOK_SECONDS if self.event_queue.empty() else 0.0)
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether the peer sends its next object at once."""
+        return self._wait(_NEXT_OBJECT_SECONDS)
+
+    def _wait(self, seconds: float) -> bool:
         if self._start < self._end:
             return True
         if self.socket is None or not self._is_connected:
@@ -36,10 +44,10 @@ class BufferedSocket(AssociationSocket):
         if isinstance(self.socket, ssl.SSLSocket) and self.socket.pending():
             return True
         try:
-            found = self._poll.poll(_IDLE_MILLISECONDS)
+            found = self._poll.wait(seconds)
         except OSError:
-            found = [(-1, select.POLLNVAL)]
-        if found and found[0][1] & select.POLLNVAL:
+            found = select.POLLNVAL
+        if found & select.POLLNVAL:
             self.event_queue.put("Evt17")
             return False
         return bool(found)
@@ -74,25 +82,3 @@ class BufferedSocket(AssociationSocket):
             raise ConnectionError("the socket is closed")
         self.socket.sendall(data)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
-
-
-class Pause(threading.Event):
-    """What pynetdicom's association thread waits at each round: it also waits while we read objects.
-
-    Its loop looks at its queues a thousand times a second; while a C-STORE is in hand they hold nothing for it.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.set()
-        self.calm = threading.Event()
-        self.calm.set()
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """Wait until nobody pauses the association, pynetdicom or we."""
-        while not (self.calm.is_set() and self.is_set()):
-            self.calm.wait(timeout)
-            super().wait(timeout)
-            if timeout is not None:
-                break
-        return self.is_set()

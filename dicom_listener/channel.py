@@ -1,6 +1,6 @@
 """What parent and workers tell each other: whole messages over a Unix socket pair, a connection's descriptor with one.
 
-The parent tells of Arrived, Answered, Dropped and Share; a worker of Waiting, Asked and Over.
+The parent tells of Arrived, Answered and Dropped; a worker of Waiting, Asked and Over.
 """
 
 import json
@@ -36,14 +36,6 @@ class Dropped:
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
-    """The part of a sender's rate that this worker may use (0 to 1)."""
-
-    calling_ae: str
-    part: float
-
-
-@dataclass(frozen=True, slots=True)
 class Waiting:
     """The parts of a worker that are not ready, each with its reason; none: it takes connections."""
 
@@ -66,10 +58,8 @@ class Over:
     connection: int
 
 
-Message = Arrived | Answered | Dropped | Share | Waiting | Asked | Over
-_KINDS: dict[str, type[Message]] = {
-    kind.__name__: kind for kind in (Arrived, Answered, Dropped, Share, Waiting, Asked, Over)
-}
+Message = Arrived | Answered | Dropped | Waiting | Asked | Over
+_KINDS: dict[str, type[Message]] = {kind.__name__: kind for kind in (Arrived, Answered, Dropped, Waiting, Asked, Over)}
 
 
 class Channel:

@@ -8,6 +8,7 @@ from dicom_listener.commitment import CommitmentDesk
 from dicom_listener.commitment_book import CommitmentBook
 from dicom_listener.commitment_reports import Reports, ReportTerms
 from dicom_listener.commitment_verdicts import Archive, NoArchive
+from dicom_listener.tls import TlsIdentity
 from radstream.objects import Objects
 from radstream.postgres import Transactions, connect
 from radstream.settings import Settings
@@ -22,7 +23,8 @@ def commitment_parts(
 ) -> tuple[CommitmentDesk, Reports]:
     """Give who takes requests, in every process, and who reports, in one; connects to nothing yet.
 
-    Raises SettingInvalid when commitments would be given for a store that nobody declared durable.
+    Raises SettingInvalid when commitments would be given for a store that nobody declared durable, or reports go out by
+    TLS without a certificate and an authority.
     """
     if settings.commitment == "archive" and not settings.s3_durable:
         raise SettingInvalid(
@@ -39,11 +41,25 @@ def commitment_parts(
     terms = ReportTerms(
         ae_title=settings.ae_title,
         peers=settings.commitment_peers,
+        tls=_identity(settings),
         wait_seconds=settings.commitment_wait_seconds,
         retry_seconds=settings.commitment_retry_seconds,
     )
     reports = Reports(book, judge, terms)
     return CommitmentDesk(book, reports), reports
+
+
+def _identity(settings: Settings) -> TlsIdentity | None:
+    """Give what reports by TLS show and ask for: the listener's own certificate, and its authority of peers."""
+    by_tls = [ae for ae, peer in settings.commitment_peers.items() if peer.tls]
+    if not by_tls:
+        return None
+    if settings.tls_certificate is None or settings.tls_ca is None:
+        raise SettingInvalid(
+            f"RADSTREAM_COMMITMENT_PEERS reports to {', '.join(by_tls)} by TLS: set RADSTREAM_TLS_CERTIFICATE, which "
+            "we show, and RADSTREAM_TLS_CA, who signs for peers"
+        )
+    return TlsIdentity(settings)
 
 
 def _spooled(root: Path) -> frozenset[str]:

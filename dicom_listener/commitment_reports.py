@@ -1,5 +1,6 @@
 """Reports of storage commitment: sent on a new association, tried again until one is answered Success."""
 
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -18,7 +19,9 @@ from dicom_listener.commitment_words import (
     report_of,
 )
 from dicom_listener.part10 import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from dicom_listener.tls import TlsIdentity, fingerprint
 from radstream.logs import get_log
+from radstream.setting_kinds import Peer
 from schemas.errors import RadStreamError
 
 if TYPE_CHECKING:
@@ -41,7 +44,8 @@ class ReportTerms:
     """Where reports go, and how long they are waited for and tried."""
 
     ae_title: str
-    peers: Mapping[str, tuple[str, int]]  # host and port of a calling AE
+    peers: Mapping[str, Peer]  # where a calling AE is called
+    tls: TlsIdentity | None  # where one of them is called by TLS
     wait_seconds: float
     retry_seconds: float
 
@@ -106,15 +110,21 @@ class Reports:
         ae.implementation_version_name = IMPLEMENTATION_VERSION_NAME
         ae.connection_timeout, ae.acse_timeout = _CONNECT_SECONDS, _ACSE_SECONDS
         ae.dimse_timeout = ae.network_timeout = ANSWER_SECONDS
+        peer = self._terms.peers[request.calling_ae]
+        identity = self._terms.tls if peer.tls else None
         assoc = ae.associate(
-            *self._terms.peers[request.calling_ae],
+            peer.host,
+            peer.port,
             contexts=[build_context(PUSH_MODEL, list(_SYNTAXES))],
             ae_title=request.calling_ae,
             ext_neg=[build_role(PUSH_MODEL, scp_role=True)],  # PS3.4 J.3.3.1.1, PS3.7 D.3.3.4
+            tls_args=(identity.calling_context(), peer.host) if identity else None,
         )
         if not assoc.is_established:
             return "unreachable"
         try:
+            if identity and not identity.may_be_peer(_fingerprint(assoc)):
+                return "another_peer"
             return "answered" if deliver(assoc, request, verdicts) else "refused"
         finally:
             if assoc.is_established:
@@ -129,6 +139,12 @@ def deliver(assoc: "Association", request: CommitmentRequest, verdicts: Verdicts
     except (RuntimeError, ValueError):  # the association ended, or has no context for it
         return False
     return getattr(status, "Status", None) == 0
+
+
+def _fingerprint(assoc: "Association") -> str | None:
+    """Give the fingerprint of a peer's certificate, of an association by TLS."""
+    peer = assoc.dul.socket.socket if assoc.dul.socket else None
+    return fingerprint(peer) if isinstance(peer, ssl.SSLSocket) else None
 
 
 def backoff_seconds(attempts: int) -> float:

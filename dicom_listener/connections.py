@@ -1,7 +1,6 @@
 """From a connection that asked for an association to pynetdicom's association with our gate and our data path."""
 
 import socket
-import ssl
 import struct
 import threading
 import time
@@ -36,16 +35,9 @@ _BYTES_RECEIVED = struct.Struct("=128xQ")
 
 
 class DoorSocket(BufferedSocket):
-    """Our socket, which knows what TLS holds back and how much came."""
+    """Our socket, which knows how much came."""
 
     received_bytes = 0  # on the wire, when it is closed
-
-    @property
-    def ready(self) -> bool:
-        """Whether bytes can be read, from the kernel or from TLS."""
-        if isinstance(self.socket, ssl.SSLSocket) and self.socket.pending():
-            return True
-        return super().ready
 
     def _shutdown_socket(self) -> None:
         if self.socket is not None:
@@ -129,6 +121,7 @@ class GatedAssociation(Association):
             self.dul.join(ACSE_SECONDS)
             peer = cast("DoorSocket", self.dul.socket)
             peer.close()
+            cast("GatedDul", self.dul).bell.close()
             self._over(self)
 
 
@@ -157,11 +150,11 @@ class Associations:
         client.settimeout(settings.dimse_seconds)
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         assoc = GatedAssociation(ae, caller, self._gate, self._end)
-        assoc.dul = GatedDul(assoc, self._door, settings.maximum_pdu_bytes, request)
+        assoc.dul = dul = GatedDul(assoc, self._door, settings.maximum_pdu_bytes, request)
         # Timers belong to the upper layer: set them on ours.
         assoc.acse_timeout, assoc.network_timeout = ACSE_SECONDS, settings.idle_seconds
         assoc.dimse_timeout = settings.dimse_seconds
-        assoc.set_socket(DoorSocket(assoc, client))
+        assoc.set_socket(DoorSocket(assoc, client, dul.bell))
         assoc.acceptor.maximum_length = settings.maximum_pdu_bytes
         assoc.acceptor.ae_title = ae.ae_title
         assoc.acceptor.address_info = AddressInformation.from_tuple(client.getsockname())

@@ -1,14 +1,16 @@
-"""How many associations there may be, of whom, and how fast they may send. Pure: the clock is an argument."""
+"""How many associations there may be, and of whom. Pure: the clock is an argument."""
 
-import threading
+import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from dicom_listener.refusals import AE_LIMIT, LIMIT, SHARE, Refusal
 
-#: Of the limit, this part is kept for senders that hold less than their share.
-_KEPT_PART = 4
+#: So long a sender that was refused is taken to want an association still; modalities try again within it (seconds).
+WANTING_SECONDS = 60.0
+#: Senders remembered for that (count).
+_MOST_WANTING = 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,29 +19,22 @@ class Limits:
 
     total: int
     per_ae: int | None = None
+    reserved: int = 0  # of the total, for senders that have none
     verification: int = 0  # beside the total, for associations that propose Verification only
 
 
-def over_share(held: Mapping[str, int], calling_ae: str, limit: int) -> bool:
-    """Say whether one more association would take from `calling_ae`'s neighbours: the limit is near, its share used.
-
-    The last quarter of the limit is for senders that hold less than an equal share; at least two are reckoned with.
-
-    >>> over_share({"PACS": 6}, "PACS", 8), over_share({"PACS": 6}, "CT1", 8), over_share({"PACS": 5}, "PACS", 8)
-    (True, False, False)
-    """
-    if sum(held.values()) < limit - limit // _KEPT_PART:
-        return False
-    senders = len({*held, calling_ae})
-    return held.get(calling_ae, 0) >= max(1, limit // max(2, senders))
-
-
 class Slots:
-    """The associations that there are. Not thread-safe: one arbiter asks."""
+    """The associations that there are. Not thread-safe: one arbiter asks.
 
-    def __init__(self, limits: Limits) -> None:
+    A sender may have them all while nobody else wants one. One that was refused while it has less than an equal share
+    is remembered: whoever has an equal share or more then gets no other, so that what ends is the waiting one's.
+    """
+
+    def __init__(self, limits: Limits, clock: Callable[[], float] = time.monotonic) -> None:
         self._limits = limits
+        self._clock = clock
         self._held: dict[int, str] = {}
+        self._wanting: dict[str, float] = {}
         self._verifying: set[int] = set()
 
     @property
@@ -53,12 +48,18 @@ class Slots:
         if verification_only and len(self._verifying) < limits.verification:
             self._verifying.add(association)
             return None
-        if len(self._held) >= limits.total:
-            return LIMIT
         held = Counter(self._held.values())
         if limits.per_ae is not None and held[calling_ae] >= limits.per_ae:
             return AE_LIMIT
-        if over_share(held, calling_ae, limits.total):
+        waiting = self._who_waits(held, calling_ae)
+        share = max(1, limits.total // len({*held, *waiting, calling_ae}))
+        if len(self._held) >= limits.total:
+            if held[calling_ae] < share and len(self._wanting) < _MOST_WANTING:
+                self._wanting[calling_ae] = self._clock()
+            return LIMIT
+        if held[calling_ae] and len(self._held) >= limits.total - limits.reserved:
+            return SHARE
+        if held[calling_ae] >= share and any(held[other] < share for other in waiting):
             return SHARE
         self._held[association] = calling_ae
         return None
@@ -68,41 +69,9 @@ class Slots:
         self._held.pop(association, None)
         self._verifying.discard(association)
 
-    def ae_of(self, association: int) -> str | None:
-        """Give the calling AE of an association that may send images."""
-        return self._held.get(association)
-
-
-class TokenBucket:
-    """So many tokens a second, a second's worth at once; who takes more waits afterwards. Thread-safe.
-
-    >>> now = 0.0
-    >>> bucket = TokenBucket(10.0, clock=lambda: now)
-    >>> bucket.take(10), bucket.take(5)
-    (0.0, 0.5)
-    """
-
-    def __init__(self, per_second: float, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._per_second = self._tokens = per_second
-        self._seen = clock()
-
-    def take(self, tokens: float) -> float:
-        """Take tokens, which may be more than there are; give how long to wait before the next (seconds)."""
-        with self._lock:
-            self._fill()
-            self._tokens -= tokens
-            return max(0.0, -self._tokens / self._per_second)
-
-    def set_rate(self, per_second: float) -> None:
-        """Go on at another rate (tokens a second, above 0)."""
-        with self._lock:
-            self._fill()
-            self._per_second = per_second
-            self._tokens = min(self._tokens, per_second)
-
-    def _fill(self) -> None:
-        now = self._clock()
-        self._tokens = min(self._per_second, self._tokens + (now - self._seen) * self._per_second)
-        self._seen = now
+    def _who_waits(self, held: Counter[str], calling_ae: str) -> set[str]:
+        """Give the other senders that were refused a while ago, and have less than the limit allows one of them."""
+        since = self._clock() - WANTING_SECONDS
+        self._wanting = {ae: at for ae, at in self._wanting.items() if at > since}
+        most = self._limits.per_ae or self._limits.total
+        return {ae for ae in self._wanting if ae != calling_ae and held[ae] < most}

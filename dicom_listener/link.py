@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 from typing import Protocol
 
-from dicom_listener.channel import Answered, Arrived, Asked, Channel, Dropped, Over, Share, Waiting
+from dicom_listener.channel import Answered, Arrived, Asked, Channel, Dropped, Over, Waiting
 from dicom_listener.refusals import BY_CAUSE, CONGESTION, STOPPING, Refusal
 from radstream.service import Health, Stop
 
@@ -41,12 +41,7 @@ class Link:
         self._answers: dict[int, Refusal | None] = {}
         self._guard = threading.Condition()
 
-    def listen(
-        self,
-        arrived: Callable[[Arrived, socket.socket], None],
-        dropped: Callable[[int], None],
-        shared: Callable[[str, float], None],
-    ) -> None:
+    def listen(self, arrived: Callable[[Arrived, socket.socket], None], dropped: Callable[[int], None]) -> None:
         """Take the parent's messages, in a thread of their own."""
 
         def hear() -> None:
@@ -58,8 +53,6 @@ class Link:
                     self._answer(message)
                 elif isinstance(message, Dropped):
                     dropped(message.connection)
-                elif isinstance(message, Share):
-                    shared(message.calling_ae, message.part)
             os.kill(os.getpid(), signal.SIGKILL)  # the parent is gone, and so are its limits
 
         threading.Thread(target=hear, name="link", daemon=True).start()

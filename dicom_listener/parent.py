@@ -6,12 +6,11 @@ It reads nothing that a peer sends and imports no DICOM and no Kafka, so there i
 import selectors
 import socket
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
-from dicom_listener.channel import Answered, Arrived, Asked, Dropped, Message, Over, Share, Waiting
+from dicom_listener.channel import Answered, Arrived, Asked, Dropped, Message, Over, Waiting
 from dicom_listener.limits import Slots
 from dicom_listener.parent_metrics import REFUSED_CONNECTIONS, RESTARTS
 from dicom_listener.workers import Worker, Workers
@@ -41,7 +40,6 @@ class Parent:
         self._workers = workers
         self._slots = slots
         self._networks: tuple[IPv4Network | IPv6Network, ...] = ()
-        self._shares = False
         self._selector = selectors.DefaultSelector()
         self._next = 0
         self._waiting: dict[int, Worker] = {}
@@ -52,10 +50,9 @@ class Parent:
             Waiting: self._told,
         }
 
-    def limit(self, networks: tuple[str, ...], *, shares: bool) -> None:
-        """Let in only these networks (none: all); with `shares` tell workers of their part of a sender's rate."""
+    def limit(self, networks: tuple[str, ...]) -> None:
+        """Let in only these networks (none: all)."""
         self._networks = tuple(ip_network(one) for one in networks)
-        self._shares = shares
 
     def run(self, health: Health, stop: Stop) -> int | None:
         """Run until asked to stop; give 1 when a worker ended for good. Raises WorkersDie.
@@ -161,8 +158,6 @@ class Parent:
         self._waiting.pop(message.connection, None)
         refusal = self._slots.ask(message.connection, message.calling_ae, verification_only=message.verification_only)
         worker.tell(Answered(message.connection, refusal.cause if refusal else None))
-        if refusal is None:
-            self._share(message.calling_ae)
 
     def _over(self, worker: Worker, message: Message) -> None:
         assert isinstance(message, Over)  # noqa: S101 - for the type checker
@@ -175,24 +170,7 @@ class Parent:
 
     def _forget(self, connection: int) -> None:
         self._waiting.pop(connection, None)
-        calling_ae = self._slots.ae_of(connection)
         self._slots.over(connection)
-        if calling_ae is not None:
-            self._share(calling_ae)
-
-    def _share(self, calling_ae: str) -> None:
-        """Tell each worker its part of a sender's rate: as many parts as it has of the sender's associations."""
-        if not self._shares:
-            return
-        counts = Counter(
-            {
-                worker.number: sum(self._slots.ae_of(one) == calling_ae for one in worker.connections)
-                for worker in self._workers
-            }
-        )
-        for worker in self._workers:
-            if counts[worker.number]:
-                worker.tell(Share(calling_ae, counts[worker.number] / counts.total()))
 
     def _bury(self, worker: Worker) -> bool:
         """Take back what a dead worker held; say whether the service must end with it."""

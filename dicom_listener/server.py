@@ -60,6 +60,8 @@ class Listener:
         """`handlers`: of pynetdicom's events, for other services than storage. Raises SettingInvalid."""
         self._arbiter = arbiter
         self._ae = AE(settings.ae_title)
+        # pynetdicom refuses the 11th by default; the arbiter counts, for all processes.
+        self._ae.maximum_associations = settings.maximum_associations + settings.verification_associations
         self._ae.implementation_class_uid = IMPLEMENTATION_CLASS_UID
         self._ae.implementation_version_name = IMPLEMENTATION_VERSION_NAME
         self._tls = TlsIdentity(settings) if settings.tls_certificate else None

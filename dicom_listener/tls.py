@@ -38,6 +38,7 @@ class TlsIdentity:
             )
         self._certificate, self._key, self._ca = settings.tls_certificate, settings.tls_key, settings.tls_ca
         self._clients = settings.tls_clients
+        self._allowed = settings.allowed_certificates
         self._lock = threading.Lock()
         try:
             self._seen = self._stamps()
@@ -61,15 +62,29 @@ class TlsIdentity:
                 get_log().error("certificate can't be used", setting="RADSTREAM_TLS_CERTIFICATE", exc_info=error)
             return self._context
 
+    def calling_context(self) -> ssl.SSLContext:
+        """Give the context for a connection that we open: the same certificate, the same authority of peers.
+
+        Names in a certificate are not compared: they mean little in devices; `may_be_peer` asks for the fingerprint.
+        Raises OSError, ssl.SSLError where the files can't be used.
+        """
+        context = _profile(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+        context.check_hostname = False
+        context.load_cert_chain(self._certificate, self._key, password=_no_password)
+        context.load_verify_locations(self._ca)
+        return context
+
+    def may_be_peer(self, shown: str | None) -> bool:
+        """Say whether a peer's certificate is among those that are let in, where any are listed."""
+        return not self._allowed or shown in self._allowed
+
     def _stamps(self) -> list[tuple[int, int]]:
         files = [self._certificate, self._key or self._certificate, self._ca or self._certificate]
         return [(found.st_mtime_ns, found.st_ino) for found in map(Path.stat, files)]
 
     def _read(self) -> ssl.SSLContext:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.set_ciphers(CIPHERS)
-        context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
+        context = _profile(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
+        context.options |= ssl.OP_CIPHER_SERVER_PREFERENCE
         context.options |= ssl.OP_NO_TICKET  # a resumed session would outlive a certificate that was taken back
         context.num_tickets = 0
         context.load_cert_chain(self._certificate, self._key, password=_no_password)
@@ -77,6 +92,13 @@ class TlsIdentity:
         if self._ca is not None:
             context.load_verify_locations(self._ca)
         return context
+
+
+def _profile(context: ssl.SSLContext) -> ssl.SSLContext:
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers(CIPHERS)
+    context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
+    return context
 
 
 def fingerprint(peer: ssl.SSLSocket) -> str | None:

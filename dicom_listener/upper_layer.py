@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 from pynetdicom.dul import DULServiceProvider
 from pynetdicom.pdu_primitives import P_DATA
 
-from dicom_listener.buffered_socket import BUFFER_BYTES, BufferedSocket, Pause
+from dicom_listener.buffered_socket import BUFFER_BYTES, BufferedSocket
 from dicom_listener.command_set import StoreRequest, store_request, store_response
+from dicom_listener.idling import Bell, Pause, ToldQueue
 from schemas.errors import UnparsableDataSet
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ _PDU = struct.Struct(">BBI")
 _PDV = struct.Struct(">IBB")
 _PDV_COUNTED = 2  # of the PDV's header, what its length counts
 _COMMAND, _LAST = 0x01, 0x02  # PS3.8 E.2
-_DATA_TRANSFER, _AWAITING_CLOSE = "Sta6", "Sta13"  # PS3.8 9.2.1
+_IDLE, _DATA_TRANSFER, _AWAITING_CLOSE = "Sta1", "Sta6", "Sta13"  # PS3.8 9.2.1
 
 #: PS3.8 table 9-11 and on: the lengths that we take of each PDU other than P-DATA (bytes).
 _LENGTHS = {
@@ -82,8 +83,12 @@ class StoreDul(DULServiceProvider):
         self._passing = 0  # bytes that the data set of another command may still have
         self._store: tuple[StoreRequest, int, Receipt] | None = None
         self._images = 0
-        self._pause = Pause()
+        self.bell = Bell()
+        self._pause = Pause(lambda: assoc.dimse.msg_queue.empty() and self.to_user_queue.empty())
         assoc._reactor_checkpoint = self._pause  # noqa: SLF001 - pynetdicom's own way to pause an association's thread
+        self.to_provider_queue = ToldQueue(self.bell.ring)
+        self.to_user_queue = ToldQueue(self._pause.tell)
+        assoc.dimse.msg_queue = ToldQueue(self._pause.tell)
 
     def run_reactor(self) -> None:
         """Run until the association is over; what had not arrived whole is discarded."""
@@ -96,6 +101,17 @@ class StoreDul(DULServiceProvider):
             # its thread would count. None ends the wait.
             self.to_user_queue.put(cast("Any", None))
             self._door.closed(self.assoc, self._images)
+
+    def kill_dul(self) -> None:
+        """End the reactor."""
+        super().kill_dul()
+        self.bell.ring()
+
+    def stop_dul(self) -> bool:
+        """End the reactor if the connection is over, and wait for its end; say whether that is so."""
+        if self.state_machine.current_state == _IDLE:
+            self.kill_dul()
+        return super().stop_dul()
 
     @property
     def storing(self) -> bool:
@@ -136,7 +152,7 @@ class StoreDul(DULServiceProvider):
             self._read_p_data(length)
             self._idle_timer.restart()
             within = self._store is not None or self._command
-            if not within and (self._kill_thread or not self.to_provider_queue.empty() or not self._peer.ready):
+            if not within and (self._kill_thread or not self.to_provider_queue.empty() or not self._peer.goes_on):
                 return
 
     def _read_for_pynetdicom(self, kind: int, length: int) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pynetdicom import evt
 
+from dicom_listener.board import Board
 from dicom_listener.channel import Channel
 from dicom_listener.commitment_parts import commitment_parts
 from dicom_listener.contexts import STANDARD_SYNTAXES
@@ -58,7 +59,7 @@ class Place:
     """Which of the listener's processes this is."""
 
     number: int
-    processes: int
+    board: Board
 
 
 def run(settings: Settings, health: Health, stop: Stop, *, link: Link, place: Place) -> None:
@@ -85,6 +86,8 @@ def run(settings: Settings, health: Health, stop: Stop, *, link: Link, place: Pl
     journal = Journal(partial(connect, settings, SERVICE), vault, pseudonyms, settings.listener_slot)
     ids = RegistryIds(settings.schema_registry_url)
     yielding = Yielding(
+        place.board,
+        worker=place.number,
         yields=settings.ack_policy == "spool",
         is_filling=lambda: spool.used_percent() > settings.spool_shed_percent * FILLING_SHARE,
     )
@@ -102,7 +105,7 @@ def run(settings: Settings, health: Health, stop: Stop, *, link: Link, place: Pl
     forwarder = Forwarder(ways, settings.spool_checkpoint_seconds)
     reception = Reception(spool, forwarder, terms, crash_points, yielding)
     desk, reports = commitment_parts(settings, vault, pseudonyms, ways.objects)
-    pace = Pace(settings.maximum_images_per_second, settings.maximum_bytes_per_second, stop)
+    pace = Pace(settings.maximum_images_per_second, settings.maximum_bytes_per_second, stop, place.board)
     listener = Listener(settings, reception, link, pace, [(evt.EVT_N_ACTION, desk.on_action)])
     stow = StowDoor(reception, stow_terms(settings)) if settings.stow_port and place.number == 0 else None
     health.not_ready("the schemas of the topics have not been seen", "schemas")
@@ -112,13 +115,13 @@ def run(settings: Settings, health: Health, stop: Stop, *, link: Link, place: Pl
         forwarder.start()
         desk.start(stop)
         listener.start()
-        link.listen(listener.arrived, listener.drop, pace.share)
+        link.listen(listener.arrived, listener.drop)
         health.ready()
         if stow is not None:
             stow.start()
         if place.number == 0:
             threading.Thread(target=reports.run, args=(stop,), name="commitment reports", daemon=True).start()
-            ours = frozenset(slot_of(settings.listener_slot, number) for number in range(place.processes))
+            ours = frozenset(slot_of(settings.listener_slot, number) for number in range(place.board.processes))
             threading.Thread(
                 target=_adopt, args=(ways, settings.spool, ours, stop), name="adoption", daemon=True
             ).start()
@@ -196,4 +199,5 @@ def main(descriptor: int, place: Place) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1]), Place(int(sys.argv[2]), int(sys.argv[3]))))
+    link_descriptor, number, processes, board_descriptor = map(int, sys.argv[1:])
+    sys.exit(main(link_descriptor, Place(number, Board(board_descriptor, processes))))

@@ -6,6 +6,7 @@ import sys
 from collections import deque
 from collections.abc import Iterator, Mapping
 
+from dicom_listener.board import Board
 from dicom_listener.channel import Arrived, Channel, Message
 from schemas.errors import WorkersDie
 
@@ -40,16 +41,16 @@ class Worker:
         """Whether it takes connections: it may wait for servers, images go to the spool meanwhile."""
         return self.process is not None and "service" not in self.parts
 
-    def start(self, environment: Mapping[str, str], processes: int) -> None:
+    def start(self, environment: Mapping[str, str], processes: int, board: Board) -> None:
         """Start the process."""
         ours, theirs = Channel.pair()
         ours.set_blocking(False)
         number = theirs.fileno()
-        words = ["-m", "dicom_listener.worker", str(number), str(self.number), str(processes)]
+        numbers = (number, self.number, processes, board.fileno())
         self.process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-            [sys.executable, *words],
+            [sys.executable, "-m", "dicom_listener.worker", *map(str, numbers)],
             env={**environment, "RADSTREAM_LISTENER_SLOT": self.slot},
-            pass_fds=(number,),
+            pass_fds=(number, board.fileno()),
             stdin=subprocess.DEVNULL,
         )
         theirs.close()
@@ -112,6 +113,7 @@ class Workers:
 
     def __init__(self, slot: str, processes: int, environment: Mapping[str, str]) -> None:
         self._environment = environment
+        self._board = Board.made(processes)
         self._workers = [Worker(number, slot_of(slot, number)) for number in range(processes)]
         self._deaths: deque[float] = deque()
 
@@ -125,7 +127,7 @@ class Workers:
         """Start those that don't run and whose pause is over; give them."""
         due = [worker for worker in self._workers if worker.process is None and worker.start_at <= now]
         for worker in due:
-            worker.start(self._environment, len(self._workers))
+            worker.start(self._environment, len(self._workers), self._board)
         return due
 
     def least_loaded(self) -> list[Worker]:
@@ -141,6 +143,7 @@ class Workers:
         """Note a death and when the worker starts again; give its exit status. Raises WorkersDie when too many."""
         status = worker.ended(_KILLED_SECONDS)
         worker.close()
+        self._board.forget(worker.number)
         self._deaths.append(now)
         while self._deaths and self._deaths[0] < now - _DEATHS_SECONDS:
             self._deaths.popleft()

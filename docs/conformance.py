@@ -50,7 +50,7 @@ REJECTED_FOR: Mapping[str, str] = {
     "user_identity": "a user that is not in the file, or another passcode (7.2; PS3.7 D.3.3.7)",
     "limit": "more associations than allowed",
     "ae_limit": "more associations of this calling AE title than allowed",
-    "share": "the last quarter of the associations, and this calling AE title has its share",
+    "share": "an association that another calling AE title waits for, or has reserved; this one has its share",
     "congestion": "nobody who could serve it now",
     "stopping": "the AE ends",
 }

@@ -1,7 +1,7 @@
 """How one setting is declared and its text read."""
 
 from collections.abc import Callable
-from dataclasses import field
+from dataclasses import dataclass, field
 from ipaddress import ip_network
 from typing import Any
 
@@ -75,6 +75,14 @@ def positive(text: str) -> int:
     return number
 
 
+def natural(text: str) -> int:
+    """Read a whole number, 0 or above."""
+    number = int(text)
+    if number < 0:
+        raise ValueError("use a whole number, or 0")
+    return number
+
+
 def seconds(text: str) -> float:
     """Read a number of seconds above 0."""
     number = float(text)
@@ -107,13 +115,27 @@ def percent(text: str) -> float:
     return number
 
 
-def peers(text: str) -> dict[str, tuple[str, int]]:
-    """Read AE=host:port, separated by commas."""
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Where an application entity is called."""
+
+    host: str
+    port: int
+    tls: bool = False
+
+
+def peers(text: str) -> dict[str, Peer]:
+    """Read AE=host:port or AE=tls://host:port, separated by commas; an IPv6 address may stand in brackets.
+
+    >>> peers("CT1=ct1:104, MR1=tls://[::1]:2762")
+    {'CT1': Peer(host='ct1', port=104, tls=False), 'MR1': Peer(host='::1', port=2762, tls=True)}
+    """
     found = {}
     for name in names(text):
         ae, _, address = name.partition("=")
-        host, _, port = address.rpartition(":")
-        if not ae or not host:
-            raise ValueError("use AE=host:port, separated by commas")
-        found[ae.strip()] = (host, positive(port))
+        plain = address.strip().removeprefix("tls://")
+        host, _, port = plain.rpartition(":")
+        if not ae or not host or "/" in host:
+            raise ValueError("use AE=host:port or AE=tls://host:port, separated by commas")
+        found[ae.strip()] = Peer(host.strip("[]"), positive(port), tls=plain != address.strip())
     return found

@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any, Self
 
 from radstream.setting_kinds import (
+    Peer,
     fingerprints,
     flag,
     former_keys,
     key,
     names,
+    natural,
     networks,
     one_of,
     peers,
@@ -74,7 +76,7 @@ class Settings:
     vault_key: bytes | None = setting(None, "64 hex digits: the key of the identifiers at rest.", key, secret=True)
 
     ae_title: str = setting("RADSTREAM", "AE title of the listener.")
-    dicom_port: int = setting("{11112}", "Port of C-STORE and C-ECHO.", int)
+    dicom_port: int = setting("{11112}", "Port of C-STORE and C-ECHO; 0: by TLS only.", int)
     dicom_tls_port: int = setting("{2762}", "Port of the same by TLS; open when a certificate is set.", int)
     tls_certificate: Path | None = setting(
         None, "Certificate chain of the listener (PEM); read anew on a change.", Path
@@ -111,9 +113,14 @@ class Settings:
         None, "File of users and hashed passcodes; then every association must name a user in it.", Path
     )
     maximum_associations: int = setting(
-        "64", "Associations at one time (count); the last quarter is for senders below an equal share.", positive
+        "64",
+        "Associations at one time (count); one sender may have all until another was refused, then an equal share.",
+        positive,
     )
     maximum_associations_per_ae: int | None = setting(None, "Associations of one calling AE (count).", positive)
+    reserved_associations: int = setting(
+        "0", "Of these, associations kept for senders that have none, so that one is let in at once (count).", natural
+    )
     verification_associations: int = setting(
         "4", "Associations beside that, for peers that propose Verification only (count).", int
     )
@@ -139,8 +146,11 @@ class Settings:
         one_of("none", "archive"),
     )
     s3_durable: bool = setting("0", "1: the object store keeps what it answered through a power cut.", flag)
-    commitment_peers: Mapping[str, tuple[str, int]] = setting(
-        "", "Where reports of commitment go: AE=host:port, separated by commas; else the asker's association.", peers
+    commitment_peers: Mapping[str, Peer] = setting(
+        "",
+        "Where reports of commitment go: AE=host:port, or AE=tls://host:port with the listener's own certificate, "
+        "separated by commas; else the asker's association.",
+        peers,
     )
     commitment_wait_seconds: float = setting(
         "600", "How long a report waits for images that the spool still holds (seconds).", seconds

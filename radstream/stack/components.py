@@ -108,7 +108,7 @@ COMPONENTS: tuple[Component, ...] = (
         version=probes.prometheus_version,
         prepare=servers.write_prometheus_config,
     ),
-    _service("dicom_listener", ["dicom_listener"], "dicom", address="127.0.0.1:{}"),
+    _service("dicom_listener", ["dicom_listener"], "dicom", beside=("dicom_tls",), address="127.0.0.1:{}"),
     _service("inference", ["consumers", "inference"], beside=("predict",)),
     _service("sink", ["consumers", "sink"]),
     _service("streams", ["streams"]),

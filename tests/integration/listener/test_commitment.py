@@ -1,8 +1,10 @@
 """Storage commitment (PS3.4 annex J): nothing is promised that isn't durable, and each promise is kept."""
 
+import ssl
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Self
 
 import pytest
@@ -15,6 +17,7 @@ from dicom_listener.commitment_words import PUSH_MODEL, WELL_KNOWN_INSTANCE, Act
 from dicom_listener.statuses import StoreStatus
 from radstream.postgres import connect
 from radstream.stack.site import Site
+from tests.certificates import Authority, fingerprint
 from tests.integration.listener.conftest import Listening
 from tests.integration.listener.films import Film, film
 from tests.integration.listener.raw_scu import CHEST
@@ -52,12 +55,17 @@ class Modality:
     answers: list[int] = field(default_factory=list)  # statuses for the reports to come; Success when there are none
 
     @contextmanager
-    def at_home(self) -> Iterator[Self]:
-        """Take reports on the modality's own door."""
+    def at_home(self, tls: ssl.SSLContext | None = None) -> Iterator[Self]:
+        """Take reports on the modality's own door, by TLS where a context is given."""
         ae = AE(self.title)
         ae.add_supported_context(PUSH_MODEL, scu_role=False, scp_role=True)
         handlers = [(evt.EVT_N_EVENT_REPORT, self._take)]
-        server = ae.start_server(("127.0.0.1", self.door), block=False, evt_handlers=handlers)  # type: ignore[arg-type]
+        server = ae.start_server(
+            ("127.0.0.1", self.door),
+            block=False,
+            evt_handlers=handlers,  # type: ignore[arg-type]
+            ssl_context=tls,
+        )
         try:
             yield self
         finally:
@@ -143,7 +151,8 @@ class Known:
 
 def _known(begin: Callable[..., Listening], prefix: str, **environment: str) -> Known:
     modalities = [Modality(f"{prefix}{number}", unused_port(), 0) for number in range(MODALITIES)]
-    peers = ",".join(f"{one.title}=127.0.0.1:{one.door}" for one in modalities)
+    scheme = "tls://" if "RADSTREAM_TLS_CERTIFICATE" in environment else ""
+    peers = ",".join(f"{one.title}={scheme}127.0.0.1:{one.door}" for one in modalities)
     listening = begin(RADSTREAM_COMMITMENT_PEERS=peers, **environment)
     for one in modalities:
         one.listener_port = listening.port
@@ -243,6 +252,84 @@ def test_a_modality_that_stays_gets_its_report_where_it_asked(plain: Known) -> N
     assert status == ActionStatus.SUCCESS
     assert report.event == EventType.SOME_FAILED
     assert not report.role_proposed
+
+
+@dataclass(frozen=True)
+class Secured:
+    """A listener that reports by TLS, and the authority that it trusts."""
+
+    known: Known
+    authority: Authority
+    modality: Path  # the certificate that is on the listener's list
+
+    def door(self, certificate: Path, authority: Authority | None = None) -> ssl.SSLContext:
+        """Give a modality's door, which shows a certificate and asks for one."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        context.load_verify_locations((authority or self.authority).path)
+        context.verify_mode = ssl.CERT_REQUIRED
+        return context
+
+
+@pytest.fixture
+def secured(listen: Callable[..., Listening], tmp_path: Path) -> Secured:
+    """Give a listener that reports by TLS, to modalities whose certificate is listed."""
+    authority = Authority(tmp_path)
+    modality = authority.issue("modality")
+    known = _known(
+        listen,
+        "TLS",
+        RADSTREAM_TLS_CERTIFICATE=str(authority.issue("listener")),
+        RADSTREAM_TLS_CA=str(authority.path),
+        RADSTREAM_DICOM_TLS_PORT=str(unused_port()),
+        RADSTREAM_ALLOWED_CERTIFICATES=fingerprint(modality),
+    )
+    return Secured(known, authority, modality)
+
+
+def test_a_report_goes_out_by_tls_both_sides_known(secured: Secured) -> None:
+    """AE=tls://host:port: the modality's door asks for our certificate, which its authority has signed."""
+    with secured.known.modality().at_home(secured.door(secured.modality)) as modality:
+        status, transaction = modality.ask((CHEST, "1.2.3.4"))
+        report = modality.report_of(transaction, 60)
+
+    assert status == ActionStatus.SUCCESS
+    assert report.failed == {"1.2.3.4": NOT_COMMITTED}
+
+
+def test_a_report_is_not_given_to_whom_we_do_not_know(secured: Secured, tmp_path: Path) -> None:
+    """Another authority's certificate, one that is not listed, no TLS at all: no report until the right one answers."""
+    (tmp_path / "other").mkdir()
+    other = Authority(tmp_path / "other")
+    modality = secured.known.modality()
+    doors = {
+        "unreachable": [secured.door(other.issue("modality"), secured.authority), None],
+        "another_peer": [secured.door(secured.authority.issue("stranger"))],
+    }
+    _, transaction = modality.ask((CHEST, "1.2.3.4"))
+
+    for outcome, contexts in doors.items():
+        for context in contexts:
+            with modality.at_home(context):
+                _await_outcome(secured.known.listening, outcome, 60)
+            assert modality.reports == []
+    with modality.at_home(secured.door(secured.modality)):
+        assert modality.report_of(transaction, 60).failed == {"1.2.3.4": NOT_COMMITTED}
+
+
+def _await_outcome(listening: Listening, outcome: str, seconds: float) -> None:
+    """Wait for one more report that ended so."""
+    wanted = f'"outcome": "{outcome}"'
+    before = listening.service.log.read_text().count(wanted)
+    until(lambda: listening.service.log.read_text().count(wanted) > before, seconds, f"no report ended {outcome}")
+
+
+def test_a_report_by_tls_needs_a_certificate(listen: Callable[..., Listening]) -> None:
+    """The setting that is missing is named at the start."""
+    listening = listen(wait=False, RADSTREAM_COMMITMENT_PEERS="CT1=tls://127.0.0.1:104")
+
+    assert listening.service.wait_exit() == 1
+    assert "RADSTREAM_TLS_CERTIFICATE" in listening.service.tail()
 
 
 def test_the_report_survives_kill_9(listen: Callable[..., Listening]) -> None:

@@ -236,3 +236,39 @@ def test_a_certificate_that_can_not_be_used_ends_the_start(
     assert listening.service.wait_exit(60) == 1
     assert words in listening.service.tail()
     assert "Traceback" not in listening.service.log.read_text()
+
+
+def test_without_the_plain_port_only_tls_is_answered(secure: Callable[..., Secured]) -> None:
+    """RADSTREAM_DICOM_PORT=0 opens no port without TLS."""
+    secured = secure(RADSTREAM_DICOM_PORT="0")
+    one = film()
+
+    with secured.scu() as scu:
+        assert scu.associate().kind == ACCEPT
+        assert scu.store(one.data(), one.uid) == StoreStatus.SUCCESS
+
+    ports = {line.split()[1].rpartition(":")[2] for line in _listening_sockets(secured.listening.service.pid)}
+    assert f"{secured.port:04X}" in ports
+    assert f"{secured.listening.port:04X}" not in ports
+    assert len(ports) == 2  # TLS and metrics
+
+
+def _listening_sockets(pid: int) -> list[str]:
+    """List the lines of /proc/net/tcp of a process's listening sockets."""
+    inodes = {str(entry.readlink())[8:-1] for entry in Path(f"/proc/{pid}/fd").iterdir() if _is_socket(entry)}
+    lines = [line.split() for line in Path("/proc/net/tcp").read_text("ascii").splitlines()[1:]]
+    return [" ".join(words) for words in lines if words[3] == "0A" and words[9] in inodes]
+
+
+def _is_socket(entry: Path) -> bool:
+    with contextlib.suppress(OSError):
+        return str(entry.readlink()).startswith("socket:[")
+    return False
+
+
+def test_no_port_at_all_is_refused(listen: Callable[..., Listening]) -> None:
+    """RADSTREAM_DICOM_PORT=0 without a certificate is no free port: nothing could reach us, and it says so."""
+    listening = listen(wait=False, RADSTREAM_DICOM_PORT="0")
+
+    assert listening.service.wait_exit() == 1
+    assert "RADSTREAM_TLS_CERTIFICATE" in listening.service.tail()

@@ -88,6 +88,17 @@ def test_ports_are_those_of_the_table_and_on_loopback(name: str) -> None:
     assert DEFAULT_PORTS[BY_NAME[name].ports[0]] in {int(port[1]) for port in published if port}
 
 
+def test_the_listener_can_be_reached_by_tls() -> None:
+    """Both DICOM ports are published; the folder of certificates is mounted, and its settings are handed on."""
+    listener = SERVICES["dicom_listener"]
+    settings = Settings.from_environment({})
+
+    published = {int(port.rpartition(":")[2]) for port in listener["ports"]}
+    assert {settings.dicom_port, settings.dicom_tls_port} <= published
+    assert any(volume.endswith(":/etc/radstream/tls:ro") for volume in listener["volumes"])
+    assert {"RADSTREAM_TLS_CERTIFICATE", "RADSTREAM_TLS_KEY", "RADSTREAM_TLS_CA"} <= listener["environment"].keys()
+
+
 def test_the_broker_is_set_as_the_native_one() -> None:
     """Every broker setting of the design stands in the container's environment with the same value."""
     environment = SERVICES["kafka"]["environment"]

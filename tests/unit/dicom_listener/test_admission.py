@@ -4,6 +4,7 @@ import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
+from dicom_listener.board import Board
 from dicom_listener.crash_points import Step
 from dicom_listener.reception import Reception
 from dicom_listener.terms import Terms
@@ -53,7 +54,7 @@ def test_an_image_that_comes_during_a_checkpoint_waits_for_its_room(tmp_path: Pa
         _Forwarder(spool),  # type: ignore[arg-type]
         TERMS,
         CrashPoints(Step, "", tmp_path / "died"),
-        Yielding(yields=False, is_filling=lambda: False),
+        Yielding(Board.made(1), yields=False, is_filling=lambda: False),
     )
     checkpoint = threading.Thread(target=spool.checkpoint)
     checkpoint.start()

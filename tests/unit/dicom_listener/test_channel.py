@@ -5,13 +5,12 @@ from contextlib import closing
 
 import pytest
 
-from dicom_listener.channel import Answered, Arrived, Asked, Channel, Dropped, Message, Over, Share, Waiting
+from dicom_listener.channel import Answered, Arrived, Asked, Channel, Dropped, Message, Over, Waiting
 
 MESSAGES: list[Message] = [
     Answered(1, None),
     Answered(2, "limit"),
     Dropped(3),
-    Share("CT1", 0.5),
     Waiting({"schemas": "registry_down"}),
     Asked(4, "CT1", verification_only=True),
     Over(5),

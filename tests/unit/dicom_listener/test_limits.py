@@ -1,11 +1,10 @@
-"""Who gets a slot, and how fast a sender may send."""
+"""Who gets a slot."""
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dicom_listener.limits import Limits, Slots, TokenBucket
-from dicom_listener.refusals import AE_LIMIT, LIMIT, SHARE
+from dicom_listener.limits import WANTING_SECONDS, Limits, Slots
+from dicom_listener.refusals import AE_LIMIT, LIMIT, SHARE, Refusal
 
 
 class Clock:
@@ -49,16 +48,50 @@ def test_one_sender_has_a_limit_of_its_own() -> None:
     assert slots.ask(3, "B", verification_only=False) is None
 
 
-def test_the_last_quarter_is_for_who_has_less_than_a_share() -> None:
-    """A sender that took three quarters of the slots gets no more; others fill the rest."""
-    slots = Slots(Limits(total=8))
+def _fill(slots: Slots, calling_ae: str, numbers: range) -> list[Refusal | None]:
+    return [slots.ask(number, calling_ae, verification_only=False) for number in numbers]
 
-    taken = [slots.ask(number, "GREEDY", verification_only=False) for number in range(8)]
 
-    assert taken == [None] * 6 + [SHARE] * 2
-    assert slots.ask(8, "CT1", verification_only=False) is None
-    assert slots.ask(9, "CT2", verification_only=False) is None
-    assert slots.ask(10, "CT3", verification_only=False) == LIMIT
+def test_a_sender_that_is_alone_may_have_them_all() -> None:
+    """Nothing is kept back while nobody else wants it."""
+    assert _fill(Slots(Limits(total=8)), "PACS", range(9)) == [None] * 8 + [LIMIT]
+
+
+def test_who_has_more_than_a_share_gives_way_to_who_was_refused() -> None:
+    """CT1 comes when all are taken: what PACS ends is CT1's, up to an equal share; then both are refused more."""
+    slots = Slots(Limits(total=8), Clock())
+    _fill(slots, "PACS", range(8))
+    assert _fill(slots, "CT1", range(8, 9)) == [LIMIT]
+
+    for number in range(4):
+        slots.over(number)
+
+    assert _fill(slots, "PACS", range(10, 11)) == [SHARE]
+    assert _fill(slots, "CT1", range(11, 15)) == [None] * 4
+    assert _fill(slots, "CT1", range(15, 16)) == _fill(slots, "PACS", range(16, 17)) == [LIMIT]
+
+
+def test_who_was_refused_and_does_not_come_again_is_forgotten() -> None:
+    """A minute later the slots are anybody's again."""
+    clock = Clock()
+    slots = Slots(Limits(total=2), clock)
+    _fill(slots, "PACS", range(2))
+    _fill(slots, "CT1", range(2, 3))
+    slots.over(0)
+    assert _fill(slots, "PACS", range(3, 4)) == [SHARE]
+
+    clock.now += WANTING_SECONDS + 1
+
+    assert _fill(slots, "PACS", range(4, 5)) == [None]
+
+
+def test_slots_may_be_reserved_for_senders_that_have_none() -> None:
+    """With two reserved of eight, one sender gets six, and two others find a place at once."""
+    slots = Slots(Limits(total=8, reserved=2))
+
+    assert _fill(slots, "PACS", range(8)) == [None] * 6 + [SHARE] * 2
+    assert _fill(slots, "CT1", range(8, 10)) == [None, SHARE]
+    assert _fill(slots, "CT2", range(10, 11)) == [None]
 
 
 @given(
@@ -79,39 +112,3 @@ def test_no_order_of_events_goes_over_the_limit(events: list[tuple[int, str, boo
     for number in held:
         slots.over(number)
     assert slots.open == 0
-
-
-@pytest.mark.parametrize("tokens", [1, 7, 30])
-def test_a_bucket_keeps_its_rate(tokens: int) -> None:
-    """Whoever waits as told has at most a second's worth more than the rate allows."""
-    clock = Clock()
-    bucket = TokenBucket(10.0, clock)
-    taken = 0
-
-    while clock.now < 100:
-        taken += tokens
-        clock.now += bucket.take(tokens)
-
-    assert 1000 <= taken <= 1010 + tokens
-
-
-def test_a_bucket_forgets_what_was_not_used() -> None:
-    """After a long silence there is one second's worth, no more."""
-    clock = Clock()
-    bucket = TokenBucket(10.0, clock)
-
-    clock.now = 1000.0
-
-    assert bucket.take(10) == 0.0
-    assert bucket.take(1) == pytest.approx(0.1)
-
-
-def test_a_bucket_goes_on_at_another_rate() -> None:
-    """A smaller share counts at once, for what was saved too."""
-    clock = Clock()
-    bucket = TokenBucket(10.0, clock)
-
-    bucket.set_rate(1.0)
-
-    assert bucket.take(1) == 0.0
-    assert bucket.take(1) == pytest.approx(1.0)

@@ -1,5 +1,10 @@
-"""Rates of senders, and each process's part of them."""
+"""Rates of senders, over all processes."""
 
+from collections.abc import Iterator
+
+import pytest
+
+from dicom_listener.board import Board
 from dicom_listener.pace import Pace
 from radstream.service import Stop
 
@@ -16,10 +21,18 @@ class Waits(Stop):
         return False
 
 
-def test_nothing_waits_without_a_rate() -> None:
+@pytest.fixture
+def board() -> Iterator[Board]:
+    """Give what two processes share."""
+    made = Board.made(2)
+    yield made
+    made.close()
+
+
+def test_nothing_waits_without_a_rate(board: Board) -> None:
     """No rate, no wait."""
     stop = Waits()
-    pace = Pace(None, None, stop)
+    pace = Pace(None, None, stop, board)
 
     pace.image("CT1")
     pace.data("CT1", 10**9)
@@ -28,10 +41,10 @@ def test_nothing_waits_without_a_rate() -> None:
     assert stop.seconds == []
 
 
-def test_a_sender_waits_for_its_own_rate_only() -> None:
+def test_a_sender_waits_for_its_own_rate_only(board: Board) -> None:
     """Who sent a second's worth waits; another sender does not."""
     stop = Waits()
-    pace = Pace(2.0, None, stop)
+    pace = Pace(2.0, None, stop, board)
 
     for _ in range(3):
         pace.image("CT1")
@@ -41,25 +54,24 @@ def test_a_sender_waits_for_its_own_rate_only() -> None:
     assert 0.3 < stop.seconds[0] <= 0.5
 
 
-def test_half_of_the_rate_is_half_as_fast() -> None:
-    """A process that has half of a sender's associations has half of its rate, known before or after."""
+def test_two_processes_have_one_rate_for_a_sender(board: Board) -> None:
+    """What one process took is gone for the other; bytes and images are counted apart."""
     stop = Waits()
-    pace = Pace(None, 1000.0, stop)
-    pace.data("CT1", 1)
-    pace.share("CT1", 0.5)
-    pace.share("CT2", 0.5)
+    one, other = (Pace(1.0, 1000.0, stop, board) for _ in range(2))
 
-    for calling_ae in ("CT1", "CT2"):
-        pace.data(calling_ae, 1000)
+    one.data("CT1", 1000)
+    one.image("CT1")
+    assert stop.seconds == []
+    other.data("CT1", 1000)
 
-    assert len(stop.seconds) == 2
-    assert all(0.9 < waited <= 1.1 for waited in stop.seconds)
+    assert len(stop.seconds) == 1
+    assert 0.9 < stop.seconds[0] <= 1.0
 
 
-def test_no_wait_is_so_long_that_the_peer_gives_up() -> None:
+def test_no_wait_is_so_long_that_the_peer_gives_up(board: Board) -> None:
     """However far over its rate, a sender is read again after 5 s."""
     stop = Waits()
 
-    Pace(None, 1.0, stop).data("CT1", 10**6)
+    Pace(None, 1.0, stop, board).data("CT1", 10**6)
 
     assert stop.seconds == [5.0]

@@ -1,5 +1,6 @@
 """When forwarding yields to what arrives."""
 
+from dicom_listener.board import Board
 from dicom_listener.yielding import SHARE, Yielding
 
 
@@ -14,7 +15,7 @@ class Clock:
 
 
 def _yielding(clock: Clock, *, yields: bool = True, is_filling: bool = False) -> Yielding:
-    return Yielding(yields=yields, is_filling=lambda: is_filling, clock=clock)
+    return Yielding(Board.made(1), yields=yields, is_filling=lambda: is_filling, clock=clock)
 
 
 def test_nothing_waits_while_nothing_arrives() -> None:
@@ -46,6 +47,25 @@ def test_under_pressure_it_works_a_tenth_of_the_time() -> None:
     assert yielding.must_wait(0)
     clock.now += 0.02
     assert not yielding.must_wait(0)
+
+
+def test_what_arrives_in_another_process_is_yielded_to() -> None:
+    """Two processes: the idle one waits for the busy one, and both together have the tenth."""
+    clock, board = Clock(), Board.made(2)
+    busy, idle = (
+        Yielding(board, worker=number, yields=True, is_filling=lambda: False, clock=clock) for number in range(2)
+    )
+    busy.receiving(1)
+    assert idle.is_pressed()
+
+    assert not idle.must_wait(0)
+    idle.taken()
+    clock.now += 0.5
+    assert idle.must_wait(0)
+    clock.now += 0.5 * (1 - SHARE / 2) / (SHARE / 2) - 0.01
+    assert idle.must_wait(0)
+    clock.now += 0.02
+    assert not idle.must_wait(0)
 
 
 def test_a_disk_that_fills_and_an_answer_that_waits_are_never_made_to_wait() -> None:
