@@ -1,8 +1,8 @@
 """The yardstick: get an object, check its hash, decode it, run the model. Nothing else: no log, no result, no lanes.
 
-As many processes as cores, each with a client, a buffer, a decoder and an engine of one thread of its own; the
-functions are the consumer's own (`fetch`, `prepare`, `open_engine`). They take images from one queue, so none waits for
-another. An image costs no copy between processes, and a crash would take everything with it.
+As many processes as cores, each with a client, a buffer, a decoder and an engine of one thread of its own (`Worker`);
+the functions are the consumer's own (`fetch`, `prepare`, `open_engine`). They take images from one queue, so none waits
+for another. An image costs no copy between processes, and a crash would take everything with it.
 """
 
 import multiprocessing
@@ -14,6 +14,8 @@ from multiprocessing.queues import SimpleQueue  # noqa: TC003 - likewise
 from pathlib import Path
 
 import cv2
+import numpy as np
+from numpy.typing import NDArray
 
 from consumers.claim_check import fetch
 from consumers.imaging.prepare import prepare
@@ -25,6 +27,25 @@ from schemas.instance_received import InstanceReceived
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "OPENCV_FOR_THREADS_NUM": "1"}
 
 
+class Worker:
+    """A client, a buffer, a decoder and an engine, for one thread of work. Not to be shared."""
+
+    def __init__(self, settings: Settings, folder: Path) -> None:
+        cv2.setNumThreads(1)
+        self._objects, self._model = s3_objects(settings), load_model(folder, settings.engine)
+        self._room = memoryview(b"")
+
+    def tensor(self, event: InstanceReceived) -> NDArray[np.float32]:
+        """Get an object, check its hash and decode it to what the network reads, [3, H, W]."""
+        if len(self._room) < event.size_bytes:
+            self._room = memoryview(bytearray(event.size_bytes))
+        return prepare(fetch(self._objects, event, self._room), self._model.spec).tensor
+
+    def logits(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Run the network over [N, 3, H, W]."""
+        return self._model.engine.infer(batch).logits
+
+
 def work(
     settings: Settings,
     folder: Path,
@@ -33,13 +54,10 @@ def work(
     done: "SimpleQueue[int]",
 ) -> None:
     """Work off images until told to end."""
-    cv2.setNumThreads(1)
-    objects, model = s3_objects(settings), load_model(folder, settings.engine)
-    room = memoryview(bytearray(max(event.size_bytes for event in events)))
+    worker = Worker(settings, folder)
     done.put(-1)
     while (index := jobs.get()) is not None:
-        image = prepare(fetch(objects, events[index], room), model.spec)
-        model.engine.infer(image.tensor[None])
+        worker.logits(worker.tensor(events[index])[None])
         done.put(index)
 
 

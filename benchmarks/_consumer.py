@@ -96,7 +96,14 @@ class Publisher:
 
     def _record(self, event: InstanceReceived, lane: Lane) -> Outgoing:
         study = f"2.25.{uuid4().int}"
-        fresh = replace(event, event_id=uuid4(), study_pseudonym=study, lane=lane, received_at=datetime.now(UTC))
+        fresh = replace(
+            event,
+            event_id=uuid4(),
+            instance_pseudonym=f"2.25.{uuid4().int}",
+            study_pseudonym=study,
+            lane=lane,
+            received_at=datetime.now(UTC),
+        )
         headers = {EVENT_TIME: fresh.received_at.isoformat().encode()}
         topic = TOPIC_OF[lane]
         return Outgoing(topic=topic, key=study.encode(), value=self._codec.encode(topic, fresh), headers=headers)

@@ -8,7 +8,7 @@ from contextlib import ExitStack, suppress
 
 from _consumer import Publisher, Results, inference
 from _record import percentiles
-from stack import pss_mb
+from _weigh import pss_mb
 
 from radstream.settings import Settings
 from schemas.instance_received import InstanceReceived

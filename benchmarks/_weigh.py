@@ -1,6 +1,7 @@
 """What a process and all that it started cost: CPU time and memory, from /proc."""
 
 import os
+import re
 import threading
 from contextlib import suppress
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Self
 _TICK_MS = 1000 / os.sysconf("SC_CLK_TCK")
 _PAGE_MB = os.sysconf("SC_PAGE_SIZE") / 2**20
 _SAMPLE_SECONDS = 0.1
+_PSS = re.compile(r"^Pss:\s+(\d+)", re.MULTILINE)
 _UTIME, _CSTIME = 11, 14  # fields of /proc/PID/stat after the name: utime, stime, cutime, cstime
 
 
@@ -43,6 +45,19 @@ def own_rss_mb(pid: int) -> float:
     with suppress(OSError):
         return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE_MB
     return 0.0
+
+
+def own_pss_mb(pid: int) -> float:
+    """Give the proportional set size of one process, shared pages divided among their users; 0 when it has ended."""
+    with suppress(OSError):
+        found = _PSS.search(Path(f"/proc/{pid}/smaps_rollup").read_text())
+        return int(found[1]) / 1024 if found else 0.0
+    return 0.0
+
+
+def pss_mb(pid: int) -> float:
+    """Give the proportional set size (MB of 1024 x 1024 bytes) of a tree."""
+    return round(sum(own_pss_mb(one) for one in tree(pid)), 1)
 
 
 def descriptors(pid: int) -> int:

@@ -12,21 +12,21 @@ Bare: see benchmarks/_bare_consumer.py. The objects, some synthetic films of 10 
 import argparse
 import io
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from uuid import uuid4
 
 from _bare_consumer import Bare
+from _claims import claim
 from _consumer import Publisher, Results, begin_at_the_end, cores, inference
 from _promises import cold_start, latency, members, memory, stat_first
 from _record import SERVERS, plain_environment, running, write
-from _untrained import untrained, untrained_int8
 from _weigh import cpu_ms
 from decode import CASES, MODEL, film, part10
 
@@ -38,7 +38,6 @@ from radstream.stack.site import Site
 from radstream.stack.supervision import Supervisor
 from schemas.identity import data_set_hasher, object_key
 from schemas.instance_received import InstanceReceived
-from schemas.words import Lane
 
 SYNTAXES = ("explicit little endian", "JPEG lossless SV1", "JPEG 2000 lossless", "HTJ2K lossless")
 FILMS = 4
@@ -75,28 +74,8 @@ def store_films(settings: Settings, syntax_name: str, count: int, shrink: int = 
         hasher.update(memoryview(whole)[data_set_at(whole) :])
         sha256 = hasher.hexdigest()
         objects.put(object_key(sha256), io.BytesIO(whole), len(whole))
-        events.append(_event(settings, sha256, len(whole), syntax))
+        events.append(claim(settings.s3_bucket, sha256, len(whole), syntax))
     return events
-
-
-def _event(settings: Settings, sha256: str, size_bytes: int, syntax: str) -> InstanceReceived:
-    return InstanceReceived(
-        event_id=uuid4(),
-        instance_pseudonym="2.25.1",
-        study_pseudonym="2.25.2",
-        key_id="1",
-        revision=1,
-        object_bucket=settings.s3_bucket,
-        object_key=object_key(sha256),
-        size_bytes=size_bytes,
-        sha256=sha256,
-        transfer_syntax_uid=syntax,
-        sop_class_uid="1.2.840.10008.5.1.4.1.1.1.1",
-        lane=Lane.ROUTINE,
-        site="BENCH",
-        received_at=datetime.now(UTC),
-        calling_ae="BENCH",
-    )
 
 
 def ours(publisher: Publisher, results: Results, events: Sequence[InstanceReceived], count: int) -> float:
@@ -109,19 +88,25 @@ def ours(publisher: Publisher, results: Results, events: Sequence[InstanceReceiv
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One round of one side: its rate, and the CPU time of an image in its processes and in the servers (ms)."""
+    """One round of one side: its rate, and the CPU time of an image (ms)."""
 
     per_second: float
-    cpu_ms: float
+    cpu_ms: float  # in its processes
     servers_cpu_ms: float
+    client_cpu_ms: float  # in this one, which hands out the work and hears of its end
+
+    @property
+    def all_cpu_ms(self) -> float:
+        """The CPU time of an image, wherever it was spent."""
+        return self.cpu_ms + self.servers_cpu_ms + self.client_cpu_ms
 
 
 def turn(run: Callable[[], float], count: int, own: Sequence[int], servers: Sequence[int]) -> Turn:
     """Run a round and weigh it."""
-    before = [sum(map(cpu_ms, pids)) for pids in (own, servers)]
+    before = [*(sum(map(cpu_ms, pids)) for pids in (own, servers)), 1000 * time.process_time()]
     rate = run()
-    after = [sum(map(cpu_ms, pids)) for pids in (own, servers)]
-    return Turn(rate, (after[0] - before[0]) / count, (after[1] - before[1]) / count)
+    after = [*(sum(map(cpu_ms, pids)) for pids in (own, servers)), 1000 * time.process_time()]
+    return Turn(rate, *((late - early) / count for early, late in zip(before, after, strict=True)))
 
 
 def figures_of(mine: Sequence[Turn], theirs: Sequence[Turn]) -> dict[str, object]:
@@ -230,9 +215,18 @@ def main() -> None:
 def default_packages(folder: Path) -> dict[str, Path]:
     """Write the packages that the bars are for; weights are random, which costs the same."""
     return {
-        "resnet50-f32": untrained("resnet50", folder),
-        "mobilenet-v3-large-int8": untrained_int8("mobilenet_v3_large", folder),
+        "resnet50-f32": _written(folder, "resnet50"),
+        "mobilenet-v3-large-int8": _written(folder, "mobilenet_v3_large", "--int8"),
     }
+
+
+def _written(folder: Path, *words: str) -> Path:
+    """Write a package in a process of its own: torch would stay in this one, and in each that it starts."""
+    program = Path(__file__).parent / "_untrained.py"
+    done = subprocess.run(
+        [sys.executable, program, *words, "--out", folder], stdout=subprocess.PIPE, text=True, check=True
+    )
+    return Path(done.stdout.splitlines()[-1])
 
 
 if __name__ == "__main__":

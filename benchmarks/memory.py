@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from _record import SERVERS, SERVICES, real_films, running, write
-from stack import children_of
+from _weigh import tree
 
 from radstream.commands.send_scu import Pace, Peer, send_films
 from radstream.stack.site import Site
@@ -24,7 +24,7 @@ BAR_MB = 200
 def weigh(site: Site) -> dict[str, list[dict[str, float]]]:
     """Give each component's processes, the main one first."""
     states = Supervisor(site).states()
-    return {name: [process(pid) for pid in children_of(states[name][1])] for name in (*SERVICES, "training")}
+    return {name: [process(pid) for pid in tree(states[name][1])] for name in (*SERVICES, "training")}
 
 
 def process(pid: int) -> dict[str, float]:

@@ -4,13 +4,13 @@
 users), of a component's process and its children, some seconds after the start, before any image.
 """
 
-import re
 import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
 
 from _record import FIRST_OFFSET, plain_environment, write
+from _weigh import pss_mb
 
 from radstream.commands.up import start_order
 from radstream.stack.components import BY_NAME, Group
@@ -19,22 +19,6 @@ from radstream.stack.startup import start, stop
 from radstream.stack.supervision import Supervisor
 
 REST_SECONDS = 10.0
-
-
-def children_of(pid: int) -> list[int]:
-    """Return the process and all that it started."""
-    threads = Path(f"/proc/{pid}/task").glob("*/children")  # each thread lists what it started
-    listed = [child for thread in threads for child in thread.read_text().split()]
-    return [pid] + [one for child in listed for one in children_of(int(child))]
-
-
-def pss_mb(pid: int) -> float:
-    """Return the proportional set size of a process and its children (MB of 1024 x 1024 bytes)."""
-    kib = 0
-    for one in children_of(pid):
-        found = re.search(r"^Pss:\s+(\d+)", Path(f"/proc/{one}/smaps_rollup").read_text(), flags=re.MULTILINE)
-        kib += int(found[1]) if found else 0
-    return round(kib / 1024, 1)
 
 
 def measure(environment: Mapping[str, str]) -> dict[str, object]:
