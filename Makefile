@@ -27,8 +27,8 @@ check: setup ## Style, types, the rooms' boundaries, documents, licences
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
 	$(BIN)/pytest -q tests/unit/checks tests/unit/test_docs.py
 
-bench: setup ## Measure every figure that the documents quote (benchmarks/results/)
-	@for figure in benchmarks/[a-z]*.py; do echo "== $$figure" && $(BIN)/python "$$figure" || exit 1; done
+bench: setup ## Measure every figure that the documents quote (QUICK=1: shorter runs; LIST=1: names and durations)
+	@$(BIN)/python benchmarks/all.py $(if $(QUICK),--quick) $(if $(LIST),--list)
 
 crash: setup ## The long fault suites: hundreds of kills, ten thousand hostile inputs (half an hour)
 	@$(BIN)/pytest -m crash -s tests

@@ -1,14 +1,12 @@
-"""Parts of benchmarks/inference.py beside the ratios: cold start, members, latency under load, memory, STAT first."""
+"""Parts of benchmarks/inference.py beside the ratios: cold start, members, latency under load, STAT first."""
 
 import statistics
-import threading
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 
 from _consumer import Publisher, Results, inference
 from _record import percentiles
-from _weigh import pss_mb
 
 from radstream.settings import Settings
 from schemas.instance_received import InstanceReceived
@@ -21,7 +19,6 @@ PATIENCE_SECONDS = 300.0
 WARM_UP = 16
 STAT_PER_SECOND = 2.0
 COLD_BAR_SECONDS = 3.0
-SAMPLE_SECONDS = 1.0
 
 
 def cold_start(settings: Settings, environment: Environment, events: Events, rounds: int) -> dict[str, object]:
@@ -100,40 +97,6 @@ def _at_rate(publisher: Publisher, results: Results, events: Events, pace: tuple
         publisher.publish([events[number % len(events)]])
     results.wait(before + count, PATIENCE_SECONDS)
     return [1000 * (arrived - received) for arrived, received in results.seen[before : before + count]]
-
-
-def memory(settings: Settings, environment: Environment, events: Events, images: int) -> dict[str, object]:
-    """Work off many small images: the memory of the process and its decoders, first and last tenth, and the peak."""
-    publisher, results, samples, over = Publisher(settings), Results(settings), [], threading.Event()
-    with inference(environment) as process:
-
-        def sample() -> None:
-            while not over.wait(SAMPLE_SECONDS):
-                with suppress(OSError):
-                    samples.append(pss_mb(process.popen.pid))
-
-        thread = threading.Thread(target=sample, daemon=True)
-        publisher.publish(events[:1] * WARM_UP)
-        settle(results)
-        thread.start()
-        before, began = len(results.seen), time.time()
-        for sent in range(0, images, 200):
-            publisher.publish([events[number % len(events)] for number in range(min(200, images - sent))])
-            while sent - (len(results.seen) - before) > 400:
-                time.sleep(0.02)
-        results.wait(before + images, PATIENCE_SECONDS)
-        took = time.time() - began
-        over.set()
-        thread.join()
-    results.close()
-    tenth = max(1, len(samples) // 10)
-    return {
-        "images": images,
-        "images_per_second": round(images / took, 1),
-        "first_tenth_mb": round(statistics.median(samples[:tenth]), 1),
-        "last_tenth_mb": round(statistics.median(samples[-tenth:]), 1),
-        "peak_mb": max(samples),
-    }
 
 
 def stat_first(

@@ -1,8 +1,8 @@
 """The CPU engines side by side: images a second of each, by network and precision, interleaved in one run.
 
-`python benchmarks/engines.py [--rounds N]` writes benchmarks/results/engines.json. One image at a time, as the service
-runs a CPU engine, on one thread and on two. Networks that ship are measured with their weights, the others with random
-ones: speed doesn't depend on them. OpenVINO computes in float32 where the graph isn't int8.
+`python benchmarks/engines.py [--rounds N] [--quick]` writes benchmarks/results/engines.json. One image at a time, as
+the service runs a CPU engine, on one thread and on two. Networks that ship are measured with their weights, the others
+with random ones: speed doesn't depend on them. OpenVINO computes in float32 where the graph isn't int8.
 """
 
 import argparse
@@ -20,6 +20,7 @@ from consumers.packages import load_package
 SHIPPED = ROOT / "models" / "chest-pneumonia" / "1.0.0"
 MODELS = ROOT / "build" / "models"
 NETWORKS = ("mobilenet_v3_large", "resnet50")
+QUICK_ROUNDS = 8
 
 
 def packages() -> dict[str, Path]:
@@ -58,4 +59,6 @@ def measure(rounds: int) -> dict[str, object]:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=40)
-    write("engines", measure(parser.parse_args().rounds))
+    parser.add_argument("--quick", action="store_true", help=f"{QUICK_ROUNDS} rounds")
+    given = parser.parse_args()
+    write("engines", measure(QUICK_ROUNDS if given.quick else given.rounds))

@@ -1,4 +1,4 @@
-"""The inference consumer against a bare loop over the same objects, and what it promises of latency, STAT and memory.
+"""The inference consumer against a bare loop over the same objects, and what it promises of latency and STAT.
 
 `python benchmarks/inference.py [--quick] [--package NAME=FOLDER ...] [--only PARTS]` writes
 benchmarks/results/inference.json. Servers, consumer, bare loop and this program share the machine.
@@ -25,7 +25,7 @@ from pathlib import Path
 from _bare_consumer import Bare
 from _claims import claim
 from _consumer import Publisher, Results, begin_at_the_end, cores, inference
-from _promises import cold_start, latency, members, memory, stat_first
+from _promises import cold_start, latency, members, stat_first
 from _record import SERVERS, plain_environment, running, write
 from _weigh import cpu_ms
 from decode import CASES, MODEL, film, part10
@@ -56,17 +56,16 @@ class Length:
     rate_seconds: float
     stat_images: int
     routine_backlog: int
-    many_images: int
 
 
-FULL = Length(3, 5.0, 15.0, 60, 5000, 20_000)
-QUICK = Length(3, 3.0, 6.0, 20, 5000, 1_000)
+FULL = Length(3, 5.0, 15.0, 60, 5000)
+QUICK = Length(3, 3.0, 6.0, 20, 5000)
 
 
-def store_films(settings: Settings, syntax_name: str, count: int, shrink: int = 1) -> list[InstanceReceived]:
+def store_films(settings: Settings, syntax_name: str, count: int) -> list[InstanceReceived]:
     """Put films of one transfer syntax into the object store, once; give their events."""
     syntax, bits, encode = CASES[syntax_name]
-    objects, pixels = s3_objects(settings), film()[::shrink, ::shrink]
+    objects, pixels = s3_objects(settings), film()
     events = []
     for number in range(count):
         whole = part10((pixels + number).copy(), syntax, bits, encode)
@@ -172,7 +171,7 @@ def measure(packages: Mapping[str, Path], parts: Sequence[str], length: Length) 
     with running(SERVERS) as (site, settings):
         environment = {**plain_environment(), **site.environment, "RADSTREAM_HEATMAPS": "none"}
         films = {name: store_films(settings, name, FILMS) for name in SYNTAXES}
-        plain, small = films[SYNTAXES[0]], store_films(settings, SYNTAXES[0], FILMS, shrink=8)
+        plain = films[SYNTAXES[0]]
         shipped = {**environment, "RADSTREAM_MODEL_DIR": str(MODEL)}
         begin_at_the_end(settings, load_package(MODEL).manifest.name)
         if "ratios" in parts:
@@ -184,7 +183,6 @@ def measure(packages: Mapping[str, Path], parts: Sequence[str], length: Length) 
             "cold_start": lambda: cold_start(settings, shipped, plain, length.rounds),
             "members": lambda: members(settings, shipped, plain, length.rate_seconds),
             "latency": lambda: latency(settings, shipped, plain, length.rate_seconds),
-            "memory": lambda: memory(settings, shipped, small, length.many_images),
             "stat": lambda: stat_first(settings, shipped, plain, (length.stat_images, length.routine_backlog)),
         }
         for name, way in ways.items():
@@ -196,7 +194,7 @@ def measure(packages: Mapping[str, Path], parts: Sequence[str], length: Length) 
 
 def main() -> None:
     """Measure once."""
-    parts = ("ratios", "cold_start", "members", "latency", "memory", "stat")
+    parts = ("ratios", "cold_start", "members", "latency", "stat")
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="shorter rounds, fewer images")
     parser.add_argument(

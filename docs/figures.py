@@ -7,6 +7,7 @@ from typing import Any
 
 import inference_figures
 import listener_figures
+import peers_figures
 from listener_figures import Rows, measured
 
 MODEL = Path(__file__).parents[1] / "models" / "chest-pneumonia" / "1.0.0" / "manifest.json"
@@ -87,6 +88,11 @@ PARTS: Mapping[str, Callable[[Mapping[str, Any]], Rows]] = {
     "latency": _latency,
     "throughput": _throughput,
     "inference": inference_figures.rows,
+    "inference_memory": inference_figures.memory,
+    "peers": peers_figures.rows,
+    "engines": inference_figures.engines,
+    "heatmaps": inference_figures.heatmaps,
+    "predict_door": inference_figures.door,
     "streams": _streams,
     "decode": _decode,
 }
@@ -97,7 +103,9 @@ FIRST = ("listener", "demo", "stack", "memory", "latency", "throughput")
 #: Beside rows: a table of a benchmark's own.
 TABLES: Mapping[str, Callable[[Mapping[str, Any]], list[str]]] = {
     "listener": listener_figures.table,
-    "inference": inference_figures.plot,
+    "inference": inference_figures.plots,
+    "inference_memory": inference_figures.memory_plot,
+    "peers": peers_figures.table,
 }
 
 
@@ -111,11 +119,12 @@ def page() -> str:
     ]
     for name, rows in PARTS.items():
         found = measured(name)
+        parts += ["", f"## `python benchmarks/{name}.py`", ""]
+        if not found:
+            parts.append("Not measured yet.")
+            continue
         machine = found["machine"]
         parts += [
-            "",
-            f"## `python benchmarks/{name}.py`",
-            "",
             f"{found['measured_at']}, {_where(machine)}.",
             "",
             "| what | measured | bar |",

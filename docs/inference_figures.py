@@ -1,4 +1,4 @@
-"""The rows and the plot of benchmarks/inference.py: used by docs/figures.py and docs/plots.py."""
+"""The rows and plots of the inference group's benchmarks: used by docs/figures.py and docs/inference_plots.py."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -19,16 +19,20 @@ def rows(found: Mapping[str, Any]) -> Rows:
         )
         for package, syntax, one in cells(found)
     ]
-    for part, describe in (("cold_start", _cold), ("members", _members), ("latency", _latency), ("memory", _memory),
-                           ("stat", _stat)):  # fmt: skip
+    for part, describe in (("cold_start", _cold), ("members", _members), ("latency", _latency), ("stat", _stat)):
         if part in found:
             made += describe(found[part])
     return made
 
 
-def plot(_found: Mapping[str, Any]) -> list[str]:
-    """Show the plot under the rows."""
-    return ["", f"![Images a second of our consumer, and of {BARE}](inference.svg)"]
+def plots(_found: Mapping[str, Any]) -> list[str]:
+    """Show the plots under the rows."""
+    return [
+        "",
+        f"![Images a second of our consumer, and of {BARE}](inference.svg)",
+        "",
+        "![Latency by load, and rate by members of the group](inference-load.svg)",
+    ]
 
 
 def cells(found: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
@@ -59,16 +63,6 @@ def _latency(one: Mapping[str, Any]) -> Rows:
     ]
 
 
-def _memory(one: Mapping[str, Any]) -> Rows:
-    return [
-        (
-            f"memory (PSS) of the consumer and its decoders over {one['images']} images",
-            f"{one['first_tenth_mb']:g} MB at first, {one['last_tenth_mb']:g} MB at last, peak {one['peak_mb']:g} MB",
-            "",
-        )
-    ]
-
-
 def _share(one: Mapping[str, Any]) -> str:
     rates = one["per_second"]
     by_time = f"{one['ratio']:.2f} ({rates['ours']:g} / {rates['bare']:g} a second)"
@@ -84,3 +78,58 @@ def _stat(one: Mapping[str, Any]) -> Rows:
             f"p99 {one['bar_p99_ms']:g} ms",
         )
     ]
+
+
+def memory(found: Mapping[str, Any]) -> Rows:
+    """Give the rows of benchmarks/inference_memory.py."""
+    what = f"memory (PSS) of the consumer and its decoders over {found['images']} images"
+    ends = f"{found['first_tenth_mb']:g} MB in the first tenth, {found['last_tenth_mb']:g} MB in the last"
+    return [
+        (f"{what}: growth after the first fifth", f"{found['growth']['pss_mb']:g} MB", f"{found['bound_mb']:g} MB"),
+        (f"{what}: medians", ends, ""),
+        (f"{what}: peak", f"{found['peak_pss_mb']:g} MB (RSS {found['peak_rss_mb']:g} MB)", ""),
+        ("images a second meanwhile", f"{found['images_per_second']:g}", ""),
+    ]
+
+
+def memory_plot(_found: Mapping[str, Any]) -> list[str]:
+    """Show the curve."""
+    return ["", "![Memory of the inference consumer over a long run](inference-memory.svg)"]
+
+
+def engines(found: Mapping[str, Any]) -> Rows:
+    """Give the rows of benchmarks/engines.py."""
+    return [
+        (
+            f"images a second of an engine: {what}",
+            ", ".join(f"{name} {rate['median']:g}" for name, rate in rates.items()),
+            "",
+        )
+        for what, rates in found["images_per_second"].items()
+    ]
+
+
+def door(found: Mapping[str, Any]) -> Rows:
+    """Give the rows of benchmarks/predict_door.py."""
+    made = [
+        (
+            f"prediction door, {found['clients']} clients: {what}",
+            f"{one['images_per_second']['door']:g} a second = {one['door_to_pooled']:.2f} x the same without HTTP",
+            "",
+        )
+        for what, one in found["throughput"].items()
+    ]
+    return made + [
+        (
+            f"STAT by C-STORE, 5 a second, receipt to result; door: {beside}",
+            f"p50 {times['p50']} ms, p99 {times['p99']} ms",
+            "",
+        )
+        for beside, times in found["stat_latency_ms"].items()
+    ]
+
+
+def heatmaps(found: Mapping[str, Any]) -> Rows:
+    """Give the row of benchmarks/heatmaps.py."""
+    value = f"{found['ratio']:.2f} of the rate without; by CPU time {found['ratio_by_cpu']:.2f}"
+    return [("engine alone, with a heat map of each image", value, f"at least {found['bar']:g}")]

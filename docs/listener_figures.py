@@ -19,8 +19,9 @@ Rows = list[tuple[str, str, str]]
 
 
 def measured(name: str) -> dict[str, Any]:
-    """Read what a benchmark wrote."""
-    return dict(json.loads((RESULTS / f"{name}.json").read_text("utf-8")))
+    """Read what a benchmark wrote; empty where it has not run yet."""
+    path = RESULTS / f"{name}.json"
+    return dict(json.loads(path.read_text("utf-8"))) if path.exists() else {}
 
 
 def bars(found: Mapping[str, Any]) -> Rows:

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import conformance
 import figures
-import plots
+import inference_plots
+import listener_plots
 
 from radstream.settings import documentation
 from schemas.topics import TOPICS, Topic
@@ -70,9 +71,12 @@ PAGES = {
     "topics.md": topics_page,
     "figures.md": figures.page,
     "conformance.md": conformance.page,
-    "listener.svg": plots.listener,
-    "soak.svg": plots.soak,
-    "inference.svg": plots.inference,
+    "listener.svg": listener_plots.listener,
+    "soak.svg": listener_plots.soak,
+    "inference.svg": inference_plots.throughput,
+    "inference-load.svg": inference_plots.load,
+    "inference-memory.svg": inference_plots.memory,
+    "peers.svg": inference_plots.peers,
     "../README.md": readme,
 }
 

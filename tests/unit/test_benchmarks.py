@@ -1,11 +1,13 @@
-"""What the benchmarks read from the senders' logs is what the senders wrote there."""
+"""What the benchmarks read from the senders' logs is what the senders wrote there; none is left out of `make bench`."""
 
 import runpy
+import sys
 from pathlib import Path
 
 import pytest
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+FIGURES = runpy.run_path(str(BENCHMARKS.parent / "docs" / "figures.py"))
 SENDERS = runpy.run_path(str(BENCHMARKS / "_senders.py"))
 
 FIRST = """1795266906 040.377 checking input files ...
@@ -42,3 +44,19 @@ def test_a_sender_that_nobody_answered_sent_nothing() -> None:
     sent = SENDERS["read_logs"](["1795266906 040.449 Requesting Association\n"], 3)
 
     assert (sent.answers_ms, sent.failed) == ([], 3)
+
+
+def test_every_benchmark_is_run_by_make_bench() -> None:
+    """One that nobody lists is never measured again."""
+    sys.path.insert(0, str(BENCHMARKS))
+    try:
+        listed = {one.name for one in runpy.run_path(str(BENCHMARKS / "all.py"))["BENCHMARKS"]}
+    finally:
+        sys.path.remove(str(BENCHMARKS))
+
+    assert listed == {path.stem for path in BENCHMARKS.glob("[a-z]*.py")} - {"all"}
+
+
+def test_every_figure_of_the_docs_has_its_benchmark() -> None:
+    """The command above each table is one that exists."""
+    assert [name for name in FIGURES["PARTS"] if not (BENCHMARKS / f"{name}.py").exists()] == []
