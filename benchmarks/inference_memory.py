@@ -4,8 +4,8 @@
 shipped model with the shipped settings, heat maps of positives included. Each image is an instance and a study of its
 own whose claim check points to one of some hundreds of objects: phantoms in nine transfer syntaxes, films of 10 MB in
 ten, and a few that are damaged, in a random order with a seed. Every second PSS (shared pages divided among their
-users) and RSS of each process are read. A line is fitted after the first fifth of the run; what it rises until the end
-is the growth. MB are 1024 x 1024 bytes.
+users) and RSS of each process are read. A line is fitted after the first fifth of the run and a thousand images, until
+which every buffer has had its largest image; what it rises until the end is the growth. MB are 1024 x 1024 bytes.
 """
 
 import argparse
@@ -40,7 +40,7 @@ LARGE, DAMAGED = 5, 1
 WAITING = 400  # images in the log before the consumer (count)
 SAMPLE_SECONDS = 1.0
 PATIENCE_SECONDS = 900.0
-WARM_UP_SHARE = 0.2
+WARM_UP_SHARE, WARM_UP_IMAGES = 0.2, 1000
 POINTS = 150  # of the curve that the JSON keeps
 #: What the memory (PSS) may grow over the run: the larger of these (MB, share of its median).
 BOUND_MB, BOUND_SHARE = 16.0, 0.05
@@ -128,8 +128,9 @@ def sampled(pid: int, results: Results) -> Iterator[list[dict[str, float]]]:
 
 
 def growth(samples: Sequence[Mapping[str, float]], name: str) -> float:
-    """Give what the fitted line of a measure rises by, from the first fifth to the end."""
-    late = [one for one in samples if one["images"] >= WARM_UP_SHARE * samples[-1]["images"]]
+    """Give what the fitted line of a measure rises by, after the warm-up."""
+    warm = max(WARM_UP_IMAGES, WARM_UP_SHARE * samples[-1]["images"])
+    late = [one for one in samples if one["images"] >= warm]
     images = [one["images"] for one in late]
     slope = statistics.linear_regression(images, [one[name] for one in late]).slope
     return round(slope * (images[-1] - images[0]), 2)

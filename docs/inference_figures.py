@@ -85,7 +85,7 @@ def memory(found: Mapping[str, Any]) -> Rows:
     what = f"memory (PSS) of the consumer and its decoders over {found['images']} images"
     ends = f"{found['first_tenth_mb']:g} MB in the first tenth, {found['last_tenth_mb']:g} MB in the last"
     return [
-        (f"{what}: growth after the first fifth", f"{found['growth']['pss_mb']:g} MB", f"{found['bound_mb']:g} MB"),
+        (f"{what}: growth after the warm-up", f"{found['growth']['pss_mb']:g} MB", f"{found['bound_mb']:g} MB"),
         (f"{what}: medians", ends, ""),
         (f"{what}: peak", f"{found['peak_pss_mb']:g} MB (RSS {found['peak_rss_mb']:g} MB)", ""),
         ("images a second meanwhile", f"{found['images_per_second']:g}", ""),
