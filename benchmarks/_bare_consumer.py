@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from consumers.claim_check import fetch
 from consumers.imaging.prepare import prepare
 from consumers.models import load_model
+from consumers.packages import load_package
 from radstream.objects import s3_objects
 from radstream.settings import Settings
 from schemas.instance_received import InstanceReceived
@@ -32,7 +33,7 @@ class Worker:
 
     def __init__(self, settings: Settings, folder: Path) -> None:
         cv2.setNumThreads(1)
-        self._objects, self._model = s3_objects(settings), load_model(folder, settings.engine)
+        self._objects, self._model = s3_objects(settings), load_model(load_package(folder), settings.engine)
         self._room = memoryview(b"")
 
     def tensor(self, event: InstanceReceived) -> NDArray[np.float32]:

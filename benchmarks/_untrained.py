@@ -17,11 +17,12 @@ from consumers.packages import load_package
 from schemas.model_package import FILES, GRAPH, MANIFEST
 from training.datasets import Examples
 from training.fitting import Fitted, recompute_statistics
-from training.package import Data, Identity, document, package_of, write_package
+from training.package import Data, Identity, package_of
 from training.quantise import Graph, quantised
 from training.recipe import Recipe
 from training.sources import Source
 from training.splits import Part
+from training.writing import document, write_package
 
 CLASSES = ("NORMAL", "PNEUMONIA")
 FILMS = 8

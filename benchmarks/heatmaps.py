@@ -19,6 +19,7 @@ from consumers.forward import Forward
 from consumers.heatmaps import HeatMaps, Which, key_of
 from consumers.imaging.inputs import normalise
 from consumers.models import LoadedModel, load_model
+from consumers.packages import load_package
 from radstream.objects import s3_objects
 from radstream.settings import Settings
 from schemas.identity import dead_letter_id
@@ -60,7 +61,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5, help="rounds of each, in turns")
     rounds = parser.parse_args().rounds
-    model = load_model(MODEL, "onnxruntime")
+    model = load_model(load_package(MODEL), "onnxruntime")
     measured: dict[Which, list[tuple[float, float]]] = {Which.NONE: [], Which.ALL: []}
     with running(("object_store",)) as (_, settings):
         s3_objects(settings).ensure_bucket()

@@ -28,6 +28,7 @@ from consumers.forward import Forward
 from consumers.futures import followed
 from consumers.imaging.prepare import prepare
 from consumers.models import LoadedModel, load_model
+from consumers.packages import load_package
 from radstream.commands.send_files import film_of
 from radstream.commands.send_scu import Pace, Peer, send_films
 from radstream.objects import MemoryObjects
@@ -162,7 +163,7 @@ def measure(rounds: int, seconds: float) -> dict[str, object]:
             what: [film.part10.read_bytes() for film in small],
             f"{LARGE_MB:.0f} MB, uncompressed": [one.path.read_bytes() for one in make_films(folder, LARGE_MB, 4)],
         }
-        model = load_model(settings.model_dir, settings.engine)
+        model = load_model(load_package(settings.model_dir), settings.engine)
         decoders, forward = Decoders(MemoryObjects(), settings.decode_workers, GIVE_UP_SECONDS), Forward(BatchLimits())
         decoders.wait_ready()
         cases = {

@@ -8,7 +8,7 @@ from consumers.deployed import Deployed, Follower
 from consumers.models import LoadedModel, load_model
 from consumers.package_places import Places
 from consumers.shelf import Shelf
-from radstream.deployments import DeploymentLog, write_deployment
+from radstream.deployments import DeploymentLog, digest_of, write_deployment
 from radstream.next_assignment import Parts, without
 from radstream.objects import s3_objects
 from radstream.service import Health
@@ -32,7 +32,7 @@ def deployed_models(settings: Settings, codec: Codec, health: Health) -> tuple[D
     def load(version: str) -> LoadedModel:
         try:
             package = found.package(model, version, digest_of(log.past, version))
-            return load_model(package.folder, settings.engine)
+            return load_model(package, settings.engine)
         except RadStreamError:
             raise
         # A full disk, memory that is short, a library's own error: whatever it is, this version is not served here.
@@ -47,8 +47,3 @@ def deployed_models(settings: Settings, codec: Codec, health: Health) -> tuple[D
 
     assignments = Deployed(model=model, configured=settings.model_dir.name, log=log, shelf=Shelf(load, monotonic))
     return assignments, Follower(assignments, withdraw, lambda: datetime.now(UTC), health)
-
-
-def digest_of(past: Sequence[ModelDeployed], version: str) -> str | None:
-    """Give the hash of a version's manifest as it was last deployed; None where no record has it."""
-    return next((one.packages[version] for one in reversed(past) if version in one.packages), None)

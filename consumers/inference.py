@@ -187,9 +187,8 @@ class InferenceGroup:
             return not_evaluated(self._asked(one.event, one.asked, one.stages), by, Reason.INTERNAL)
         stages = {**one.stages, "batch": answer.waited_ms, "forward": answer.forward_ms}
         asked = self._asked(one.event, one.asked, stages)
-        found = (answer.inference.logits[0], answer.inference.projection[0])
         try:
-            return evaluated(asked, by, image, found, heatmap)
+            return evaluated(asked, by, image, answer.inference, heatmap)
         except NotEvaluable as error:
             if by.role is not Role.SHADOW:
                 raise

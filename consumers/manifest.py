@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from consumers.engines.decision import Operating
+from consumers.ensembles import ENSEMBLE, FEWEST, MOST, Member, ensemble_version
 from consumers.imaging.inputs import InputSpec
 from schemas.errors import ModelRefused
 
@@ -26,6 +27,7 @@ class Manifest:
     Its form: name, version, architecture; input {height, width, mean [3], std [3]}; classes, the first one negative;
     positive; threshold {value, rule, ...}; calibration {temperature, ...}; metrics {part: {...}};
     data; split; training; precision {graph, ...}, absent: float32;
+    members [{version, manifest: its SHA-256}], of an ensemble alone, whose architecture is `ensemble`;
     self_test {logits}: the answer to `self_test_image`; files {name: SHA-256 in hex}.
     """
 
@@ -38,6 +40,7 @@ class Manifest:
     files: Mapping[str, str]
     described: Mapping[str, Any]
     precision: str = "float32"
+    members: tuple[Member, ...] = ()
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:
@@ -54,6 +57,7 @@ class Manifest:
                 files={str(name): _matching(SHA256, sha256, "files") for name, sha256 in fields["files"].items()},
                 described=fields,
                 precision=_precision(fields),
+                members=_members(fields),
             )
         except KeyError as error:
             raise ModelRefused(f"manifest.json lacks the field {error}") from error
@@ -61,7 +65,17 @@ class Manifest:
             raise ModelRefused(f"manifest.json can't be read: {error}") from error
         if len(manifest.self_test_logits) != len(manifest.operating.classes):
             raise ModelRefused("manifest.json: self_test has another number of logits than there are classes")
+        manifest._check_ensemble()
         return manifest
+
+    def _check_ensemble(self) -> None:
+        """Raise ModelRefused for members without an ensemble, or an ensemble by another name than its own."""
+        if bool(self.members) != (self.architecture == ENSEMBLE):
+            raise ModelRefused(f"manifest.json: architecture {self.architecture!r} with {len(self.members)} members")
+        if self.members:
+            named = ensemble_version(self.members, self.operating.temperature, self.operating.threshold)
+            if named != self.version:
+                raise ModelRefused(f"manifest.json: version {self.version} of an ensemble that is {named}")
 
 
 def _matching(pattern: re.Pattern[str], value: object, field: str) -> str:
@@ -87,6 +101,16 @@ def _precision(fields: Mapping[str, Any]) -> str:
     if precision not in PRECISIONS:
         raise ModelRefused(f"manifest.json: precision {precision[:80]!r} is none of {sorted(PRECISIONS)}")
     return precision
+
+
+def _members(fields: Mapping[str, Any]) -> tuple[Member, ...]:
+    found = tuple(
+        Member(_matching(VERSION, one["version"], "members"), _matching(SHA256, one["manifest"], "members"))
+        for one in fields.get("members", ())
+    )
+    if found and not FEWEST <= len({one.version for one in found}) == len(found) <= MOST:
+        raise ModelRefused(f"manifest.json: an ensemble has {FEWEST} to {MOST} members, each once")
+    return found
 
 
 def _operating(fields: Mapping[str, Any]) -> Operating:

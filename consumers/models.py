@@ -1,8 +1,7 @@
 """Which model answers an image, and what a loaded model is."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from consumers.engines.choice import open_engine
@@ -12,10 +11,10 @@ from consumers.headers import Address
 from consumers.imaging.inputs import InputSpec
 from consumers.manifest import Manifest
 from consumers.outcome import Answering, Named
-from consumers.packages import digest, load_package
+from consumers.packages import ModelPackage
 from consumers.worth import Worth
 from schemas.instance_received import InstanceReceived
-from schemas.model_package import MANIFEST, REFERENCE
+from schemas.model_package import REFERENCE
 from schemas.words import Role
 
 
@@ -98,12 +97,12 @@ class OneModel:
         return self.assignment.answering
 
 
-def load_model(folder: Path, engine: str | None) -> LoadedModel:
-    """Verify a package, load it and test it; raises ModelRefused, or SettingInvalid for an engine that is absent."""
-    package = load_package(folder)
+def load_model(package: ModelPackage, engine: str | None) -> LoadedModel:
+    """Load a verified package and test it; raises ModelRefused, or SettingInvalid for an engine that is absent."""
+    worth = Worth.from_reference(package.read(REFERENCE))
     return LoadedModel(
         manifest=package.manifest,
         engine=open_engine(package, engine),
-        worth=Worth.from_reference(package.read(REFERENCE)),
-        digest=digest((folder / MANIFEST).read_bytes()),
+        worth=replace(worth, members=tuple(one.manifest.operating.threshold for one in package.members)),
+        digest=package.digest,
     )

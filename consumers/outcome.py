@@ -6,11 +6,11 @@ from datetime import datetime
 from uuid import UUID
 
 import numpy as np
-from numpy.typing import NDArray
 
 from consumers.decoder_frames import Decoded
 from consumers.engines.decision import Operating, decide
-from consumers.worth import UNKNOWN_WORTH, Worth, uncertainty
+from consumers.engines.engine import Inference
+from consumers.worth import UNKNOWN_WORTH, Worth, disagreement, uncertainty
 from schemas.errors import NotEvaluable
 from schemas.identity import result_id
 from schemas.inference_completed import InferenceCompleted
@@ -54,26 +54,31 @@ def evaluated(
     asked: Asked,
     by: Answering,
     image: Decoded,
-    answer: tuple[NDArray[np.float32], NDArray[np.float32]],
+    answer: Inference,
     heatmap_key: str | None = None,
 ) -> InferenceCompleted:
-    """Make the result of an image that the model looked at; `answer` is its logits [classes] and projection.
+    """Make the result of an image that the model looked at; `answer` is one row.
 
     A person should look when the tags leave the scope open, when a quality check flagged the film, when the probability
-    lies near the threshold, or when the film is unlike the model's own; `review_reasons` says which.
+    lies near the threshold, when an ensemble's members don't find the same, or when the film is unlike the model's own;
+    `review_reasons` says which.
 
     Raises NotEvaluable (internal) for an answer that is no number: it would pass for the negative class.
     """
-    logits, projection = answer
+    logits, members = answer.logits[0], None if answer.members is None else answer.members[0]
     if not np.isfinite(logits).all():
         raise NotEvaluable(Reason.INTERNAL, f"{by.model} {by.version} gave logits that are no numbers")
     decision = decide(logits, by.operating)
-    numbers = [float(number) for number in projection[:PROJECTION]]
+    numbers = [float(number) for number in answer.projection[0][:PROJECTION]]
     strangeness = None if by.worth.novelty is None else by.worth.novelty.score(numbers, image.statistics)
     doubts = (
         *((ReviewReason.SCOPE_UNSTATED,) if image.needs_review else ()),
         *image.flags,
-        *by.worth.doubts(decision.probabilities[by.operating.positive], strangeness),
+        *by.worth.doubts(
+            decision.probabilities[by.operating.positive],
+            strangeness,
+            () if members is None else members[:, by.operating.classes.index(by.operating.positive)].tolist(),
+        ),
     )
     return _result(
         asked,
@@ -85,6 +90,7 @@ def evaluated(
         needs_review=bool(doubts),
         review_reasons=doubts,
         uncertainty=uncertainty(list(decision.probabilities.values())),
+        disagreement=None if members is None else disagreement(members),
         out_of_distribution=strangeness,
         image_statistics=image.statistics,
         projection=numbers,

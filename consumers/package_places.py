@@ -10,13 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from consumers.ensembles import Member
 from consumers.manifest import Manifest
-from consumers.packages import ModelPackage, digest, load_package
+from consumers.packages import ModelPackage, digest, files_of, load_package
 from radstream.objects import Objects
 from schemas.errors import ModelRefused, ObjectMissing
-from schemas.model_package import FILES, MANIFEST
-
-_FOLDER = "models"
+from schemas.model_package import MANIFEST, package_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +30,12 @@ class Places:
         """Find a package and verify it, in the object store where no folder has it.
 
         `expected` is the SHA-256 (hex) of its manifest.json, None where any will do. Raises ModelRefused (it is
-        nowhere, damaged, or other than expected), ObjectStoreDown.
+        nowhere, damaged, or other than expected), ObjectStoreDown. An ensemble's members are found likewise.
         """
         folder = self._folder(model, version, expected)
         if folder is None:
             return self._fetched(model, version, expected)
-        return _checked(load_package(folder), model, version)
+        return self._loaded(folder, model, version)
 
     def manifest(self, model: str, version: str, expected: str | None) -> Manifest | None:
         """Read what a package says of itself, unverified but for its hash; None where it is at no place here."""
@@ -51,6 +50,12 @@ class Places:
                 return folder
         return None
 
+    def _loaded(self, folder: Path, model: str, version: str) -> ModelPackage:
+        def member(named: Member) -> ModelPackage:
+            return self.package(model, named.version, named.digest)
+
+        return _checked(load_package(folder, member), model, version)
+
     def _fetched(self, model: str, version: str, expected: str | None) -> ModelPackage:
         """Fetch a package.
 
@@ -64,31 +69,37 @@ class Places:
         with tempfile.TemporaryDirectory(dir=place.parent, prefix=".fetching-") as name:
             fetched = Path(name) / version
             fetched.mkdir()
-            for file in (MANIFEST, *sorted(FILES)):
-                try:
-                    (fetched / file).write_bytes(objects.get(_key(model, version, file)))
-                except ObjectMissing as error:
-                    raise ModelRefused(
-                        f"{model} {version}: {_key(model, version, file)} is not in the object store, and "
-                        f"{self.root / model / version} is not the package that was deployed"
-                    ) from error
-                if file == MANIFEST and expected not in {None, _manifest_digest(fetched)}:
-                    raise ModelRefused(f"{model} {version} has another manifest.json than the one that was deployed")
-            _checked(load_package(fetched), model, version)
+            described = self._object(objects, model, version, MANIFEST)
+            if expected not in {None, digest(described)}:
+                raise ModelRefused(f"{model} {version} has another manifest.json than the one that was deployed")
+            (fetched / MANIFEST).write_bytes(described)
+            for file in sorted(files_of(Manifest.from_json(described))):
+                (fetched / file).write_bytes(self._object(objects, model, version, file))
+            self._loaded(fetched, model, version)
             shutil.rmtree(place, ignore_errors=True)
             fetched.rename(place)
-        return load_package(place)
+        return self._loaded(place, model, version)
+
+    def _object(self, objects: Objects, model: str, version: str, file: str) -> bytes:
+        try:
+            return objects.get(package_key(model, version, file))
+        except ObjectMissing as error:
+            raise ModelRefused(
+                f"{model} {version}: {package_key(model, version, file)} is not in the object store, and "
+                f"{self.root / model / version} is not the package that was deployed"
+            ) from error
 
 
 def put_package(objects: Objects, package: ModelPackage) -> None:
-    """Put a verified package into the object store, its manifest last: what is named there is whole."""
-    for file in (*sorted(FILES), MANIFEST):
+    """Put a verified package into the object store, its manifest last: what is named there is whole.
+
+    An ensemble's members go before it.
+    """
+    for member in package.members:
+        put_package(objects, member)
+    for file in (*sorted(files_of(package.manifest)), MANIFEST):
         body = (package.folder / MANIFEST).read_bytes() if file == MANIFEST else package.read(file)
-        objects.put(_key(package.manifest.name, package.manifest.version, file), io.BytesIO(body), len(body))
-
-
-def _key(model: str, version: str, file: str) -> str:
-    return f"{_FOLDER}/{model}/{version}/{file}"
+        objects.put(package_key(package.manifest.name, package.manifest.version, file), io.BytesIO(body), len(body))
 
 
 def _manifest_digest(folder: Path) -> str | None:

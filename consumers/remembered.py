@@ -44,8 +44,9 @@ def identity(model: LoadedModel) -> str:
     An engine's name says its precision. The machine is left out: two kinds of CPU may differ in the last bit, with a
     cache and without.
     """
-    release = getattr(sys.modules.get(model.engine.name.partition("-")[0]), "__version__", "")
-    return f"{model.digest} {model.engine.name} {release}"
+    libraries = [name.partition("-")[0] for name in model.engine.name.split("+")]  # of an ensemble several
+    releases = " ".join(getattr(sys.modules.get(one), "__version__", "") for one in libraries)
+    return f"{model.digest} {model.engine.name} {releases}"
 
 
 class Remembering:

@@ -26,6 +26,21 @@ def uncertainty(probabilities: Sequence[float]) -> float:
     return float(max(0.0, -(shares * np.log(shares)).sum() / np.log(len(probabilities))))
 
 
+def disagreement(members: NDArray[np.floating]) -> float:
+    """Return what an ensemble's members don't agree on: the entropy of their mean less the mean of their entropies.
+
+    `members` are probabilities [members, classes]. In the units of `uncertainty`: 0 they say the same, 1 they are each
+    sure, of different things. The mutual information of answer and member, the part of the mean's uncertainty that
+    more data could settle (epistemic): Depeweg et al. (2018), "Decomposition of Uncertainty in Bayesian Deep Learning".
+
+    >>> disagreement(np.array([[1.0, 0.0], [0.0, 1.0]])), disagreement(np.array([[0.3, 0.7], [0.3, 0.7]]))
+    (1.0, 0.0)
+    """
+    rows = np.asarray(members, np.float64)
+    apart = uncertainty(list(rows.mean(axis=0))) - float(np.mean([uncertainty(list(one)) for one in rows]))
+    return max(0.0, round(apart, 12))
+
+
 @dataclass(frozen=True, slots=True)
 class Novelty:
     """How far an image lies from the films that a model was made from.
@@ -61,6 +76,7 @@ class Worth:
 
     novelty: Novelty | None = None
     near_threshold: tuple[float, float] | None = None  # probabilities of the positive class around the threshold
+    members: tuple[float, ...] = ()  # of an ensemble, each member's own threshold
 
     @classmethod
     def from_reference(cls, text: str | bytes) -> Self:
@@ -75,11 +91,22 @@ class Worth:
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ModelRefused(f"reference.json can't be read: {type(error).__name__}: {error}") from error
 
-    def doubts(self, positive: float, strangeness: float | None) -> tuple[ReviewReason, ...]:
-        """Say why a person should look at an evaluated image, of what the model itself can tell."""
+    def doubts(
+        self, positive: float, strangeness: float | None, members: Sequence[float] = ()
+    ) -> tuple[ReviewReason, ...]:
+        """Say why a person should look at an evaluated image, of what the model itself can tell.
+
+        `positive` is the probability of the positive class, `members` what each member of an ensemble gives it: they
+        disagree when some find it at their own thresholds and others don't.
+        """
         near = self.near_threshold is not None and self.near_threshold[0] <= positive <= self.near_threshold[1]
         strange = self.novelty is not None and strangeness is not None and strangeness > self.novelty.review_above
-        found = ((ReviewReason.NEAR_THRESHOLD, near), (ReviewReason.OUT_OF_DISTRIBUTION, strange))
+        findings = {share >= threshold for share, threshold in zip(members, self.members, strict=True)}
+        found = (
+            (ReviewReason.NEAR_THRESHOLD, near),
+            (ReviewReason.MEMBERS_DISAGREE, len(findings) > 1),
+            (ReviewReason.OUT_OF_DISTRIBUTION, strange),
+        )
         return tuple(reason for reason, is_so in found if is_so)
 
 

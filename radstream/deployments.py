@@ -163,6 +163,11 @@ def package_digest(folder: Path) -> dict[str, str]:
         return {}
 
 
+def digest_of(past: Sequence[ModelDeployed], version: str) -> str | None:
+    """Give the hash of a version's manifest as it was last deployed; None where no record has it."""
+    return next((one.packages[version] for one in reversed(past) if version in one.packages), None)
+
+
 def _known(past: Sequence[ModelDeployed]) -> dict[str, str]:
     return {version: digest for one in past for version, digest in one.packages.items()}
 

@@ -35,6 +35,7 @@ class InferenceCompleted:
     needs_review: bool
     review_reasons: Sequence[ReviewReason] = ()
     uncertainty: float | None = None
+    disagreement: float | None = None
     out_of_distribution: float | None = None
     reason: Reason | None = None
     lane: Lane

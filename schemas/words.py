@@ -64,6 +64,7 @@ class ReviewReason(StrEnum):
     CLIPPED = "clipped"
     CROPPED = "cropped"
     ROTATED = "rotated"
+    MEMBERS_DISAGREE = "members_disagree"  # of an ensemble, some find it and others don't
     UNKNOWN = "unknown"  # a later version's reason, read by this one
 
 

@@ -7,11 +7,14 @@ import faust
 from faust.types import EventT, StreamT, TableT, TopicT
 from yarl import URL
 
+from radstream.deployments import digest_of, read_history
+from radstream.objects import s3_objects
 from radstream.service import Health
 from radstream.settings import Settings
 from radstream.vault import Vault
 from schemas.codec import Codec
 from schemas.topics import COMPLETED, PANE_UPDATED, PANES_TABLE, SLICE_PARTITIONS, STREAMS_APP, TICK, WINDOWS_TABLE
+from streams.packages import DeployedPackages
 from streams.references import References
 from streams.shell import Shell
 from streams.transport import CommittedTransport, SteadyFlow
@@ -49,7 +52,13 @@ def build(settings: Settings, codec: Codec, health: Health) -> tuple[faust.App, 
     app.flow_control = SteadyFlow()
     app.transport = CommittedTransport(app.conf.broker_consumer, app)
     app.producer_transport = CommittedTransport(app.conf.broker_producer, app)
-    references = References(settings.model_dir.parent.parent)
+    references = References(
+        DeployedPackages(
+            settings.model_dir.parent.parent,
+            lambda model, version: digest_of(read_history(settings, model), version),
+            lambda: s3_objects(settings),
+        )
+    )
     shell = Shell(app, codec, references, Vault(settings.require_vault_key()), health)
     shell.panes_table = _table(app, PANES_TABLE, shell)
     shell.windows_table = _table(app, WINDOWS_TABLE, shell)

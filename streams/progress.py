@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from radstream import kafka
 from radstream.settings import Settings
@@ -15,10 +15,14 @@ _LOOK_SECONDS = 2.0
 
 
 class Progress:
-    """Asks for offsets; calls block, so they belong in a thread."""
+    """Asks for offsets; calls block, so they belong in a thread.
+
+    No admin client: under a request about groups it aborts the whole worker when the broker goes (librdkafka#4605).
+    """
 
     def __init__(self, settings: Settings) -> None:
-        self._admin = kafka.admin(settings)
+        # A consumer that never subscribes is no member: it only names the group whose offsets it asks for.
+        self._group = kafka.consumer(settings, STREAMS_APP, group_protocol="classic")
         self._reader = kafka.reader(settings)
         self._completeness = Completeness()
         self._nothing_between: dict[int, tuple[int, int]] = {}
@@ -37,13 +41,16 @@ class Progress:
 
     def close(self) -> None:
         """Close the connections."""
+        self._group.close()
         self._reader.close()
 
     def _committed(self, topic: str, partitions: int) -> dict[int, int]:
-        asked = ConsumerGroupTopicPartitions(STREAMS_APP, [TopicPartition(topic, one) for one in range(partitions)])
+        asked = [TopicPartition(topic, one) for one in range(partitions)]
         with kafka.translated(STREAMS_APP):
-            futures = self._admin.list_consumer_group_offsets([asked], request_timeout=kafka.CALL_SECONDS)
-            found = futures[STREAMS_APP].result().topic_partitions
+            found = self._group.committed(asked, timeout=kafka.CALL_SECONDS)
+            for one in found:
+                if one.error is not None:
+                    raise KafkaException(one.error)
         return {one.partition: max(one.offset, 0) for one in found}
 
     def _over_markers(self, partition: int, committed: int, stable: int) -> int:

@@ -1,10 +1,9 @@
-"""The references of models: edges and counts that windows are compared with, read from the model packages."""
+"""The references of models: edges and counts that windows are compared with, read from the packages that answered."""
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from streams.features import DEFAULT_EDGES, Measure
 from streams.histograms import NAN, OVER, UNDER, Counts, Edges
@@ -18,32 +17,54 @@ class Reference:
     counts: Mapping[str, Counts] = field(default_factory=dict)
 
 
-class References:
-    """References by model and version, each read once from `<root>/<model>/<version>/reference.json`."""
+@dataclass(frozen=True, slots=True)
+class Documents:
+    """What a package says: manifest.json and reference.json."""
 
-    def __init__(self, root: Path) -> None:
-        self._root = root
+    manifest: bytes
+    reference: bytes
+
+
+class Packages(Protocol):
+    """Where packages are."""
+
+    def documents(self, model: str, version: str) -> Documents | None:
+        """Find a version's package; None where there is none. Raises Unavailable while a server is away."""
+
+
+class References:
+    """References by model and version, each read once."""
+
+    def __init__(self, packages: Packages) -> None:
+        self._packages = packages
         self._read: dict[tuple[str, str], Reference] = {}
 
+    def knows(self, model: str, version: str) -> bool:
+        """Say whether a version's reference was read, so that `of` waits for nobody."""
+        return (model, version) in self._read
+
     def of(self, model: str, version: str) -> Reference:
-        """Give a model version's reference; default edges and no counts where its package has none."""
+        """Give a version's reference; default edges and no counts where there is none.
+
+        Read where it is not yet: then raises Unavailable while a server is away, and from any thread.
+        """
         if (model, version) not in self._read:
-            self._read[model, version] = self._load(model, version)
+            found = self._packages.documents(model, version)
+            self._read[model, version] = Reference() if found is None else reference_of(found)
         return self._read[model, version]
 
     def measure_of(self, model: str, version: str) -> Measure:
         """Give what stage A needs of a reference."""
         return self.of(model, version).measure
 
-    def _load(self, model: str, version: str) -> Reference:
-        package = self._root / model / version
-        if self._root not in package.parents or ".." in package.parts:
-            return Reference()
-        described = _json(package / "reference.json").get("features", {})
-        edges: dict[str, Edges] = {name: tuple(one["edges"]) for name, one in described.items() if one.get("edges")}
-        counts = {name: sparse(described[name]["counts"]) for name in edges}
-        classes = _json(package / "manifest.json").get("classes") or [None]
-        return Reference(Measure({**DEFAULT_EDGES, **edges}, negative=classes[0]), counts)
+
+def reference_of(found: Documents) -> Reference:
+    """Read a package's documents. An ensemble may have no histogram of its score."""
+    described: dict[str, Any] = json.loads(found.reference).get("features", {})
+    edges: dict[str, Edges] = {name: tuple(one["edges"]) for name, one in described.items() if one.get("edges")}
+    counts = {name: sparse(described[name]["counts"]) for name in edges}
+    classes = json.loads(found.manifest).get("classes") or [None]
+    return Reference(Measure({**DEFAULT_EDGES, **edges}, negative=classes[0]), counts)
 
 
 def sparse(counts: Sequence[int]) -> dict[str, int]:
@@ -54,11 +75,3 @@ def sparse(counts: Sequence[int]) -> dict[str, int]:
     """
     names = [UNDER, *(f"b{index}" for index in range(len(counts) - 3)), OVER, NAN]
     return {name: int(count) for name, count in zip(names, counts, strict=True) if count}
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        found: dict[str, Any] = json.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        return {}
-    return found

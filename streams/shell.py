@@ -4,7 +4,7 @@ A record that can't be used goes to the dead letters by our own hand: Faust woul
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
@@ -107,14 +107,20 @@ class Shell:
 
         1. decode it, waiting while the registry is away
         2. wait while partitions move, and leave it if its own was read anew meanwhile
-        3. end the worker if a record before it was skipped
-        4. handle it, unless it is replayed for another group; what can't be handled is dead-lettered
-        5. note it as handled
+        3. read the references that it needs, where they were not read yet, and go back to 2
+        4. end the worker if a record before it was skipped
+        5. handle it, unless it is replayed for another group; what can't be handled is dead-lettered
+        6. note it as handled
 
-        Nothing is awaited after step 2, so a record is handled whole or not at all.
+        Nothing is awaited between 2 and 6, so a record is handled whole or not at all.
         """
         record = await self._decoded(event, kind)
-        if not await self._consumer.is_ours(event.message):
+        while await self._consumer.is_ours(event.message):
+            unread = self._unread(record, event.message.partition)
+            if not unread:
+                break
+            await self._read_references(unread)
+        else:
             return
         if not self._consumer.in_turn(event.message):
             get_log().error("records skipped", topic=event.message.topic, offset=event.message.offset)
@@ -134,6 +140,26 @@ class Shell:
                 return
             self._dead_letter(event, "internal")
         self._note(event.message)
+
+    def _unread(self, record: object, partition: int) -> list[tuple[str, str]]:
+        """Name the versions whose references a record needs and nobody has read: after a restart a tick needs many."""
+        wanted: Iterable[tuple[str, str]] = ()
+        if isinstance(record, InferenceCompleted | PaneUpdated):
+            wanted = ((record.model, record.model_version),)
+        elif isinstance(record, Tick):
+            wanted = self._window_book(partition).versions()
+        return [one for one in wanted if not self._references.knows(*one)]
+
+    async def _read_references(self, versions: Iterable[tuple[str, str]]) -> None:
+        """Read references in a thread, not ready while a server is away: without them drift would be judged wrongly."""
+        for model, version in versions:
+            while not self._references.knows(model, version):
+                try:
+                    await asyncio.to_thread(self._references.of, model, version)
+                except Unavailable as error:
+                    self._health.not_ready(error.cause, "references")
+                    await asyncio.sleep(_RETRY_SECONDS)
+            self._health.ready("references")
 
     def _note(self, message: Message) -> None:
         """Note a record as handled; one of the results' topic only with those before it, at the next flush."""

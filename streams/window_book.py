@@ -88,6 +88,10 @@ class WindowBook:
             for key in sorted(closing | changed | again)
         ]
 
+    def versions(self) -> frozenset[tuple[str, str]]:
+        """Name the models and versions that have windows here."""
+        return frozenset((key.model, key.version) for key in self._states)
+
     def prune(self, complete_until: datetime) -> int:
         """Let go of panes and windows that no pane may revise any more; give their number."""
         if complete_until - self._pruned_until < timedelta(minutes=10):

@@ -82,7 +82,7 @@ def card_of(manifest: Mapping[str, Any]) -> str:
         validation_specificity=threshold["specificity"],
         temperature=manifest["calibration"]["temperature"],
         rule=f"`{manifest['split']['rule']}`",
-        test=_metrics(manifest["metrics"]["test"]),
+        test=metrics_table(manifest["metrics"]["test"]),
         external=_external(manifest["metrics"]["external"]),
         epochs=len(training["history"]),
         minutes=training["seconds"] / 60,
@@ -101,7 +101,7 @@ def _parts(parts: Mapping[str, Any]) -> str:
     return "\n".join(_row(row) for row in rows)
 
 
-def _metrics(metrics: Mapping[str, Any]) -> str:
+def metrics_table(metrics: Mapping[str, Any]) -> str:
     """Return the table of measures."""
     area = metrics["auc"]
     rows: list[list[object]] = [["measure", "value", "95 % interval", "films"], ["---"] * 4]
@@ -117,7 +117,7 @@ def _external(external: Mapping[str, Any]) -> str:
     """Return a section on other sites, empty where none was measured."""
     if not external:
         return ""
-    tables = [f"`{name}`: {one['population']}.\n\n{_metrics(one['metrics'])}\n" for name, one in external.items()]
+    tables = [f"`{name}`: {one['population']}.\n\n{metrics_table(one['metrics'])}\n" for name, one in external.items()]
     return "\n".join(["\n## On other sites, which it was not made for\n", *tables])
 
 

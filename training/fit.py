@@ -16,11 +16,12 @@ from consumers.imaging.networks import build, known
 from schemas.model_package import MANIFEST
 from training.datasets import Examples, read_examples, read_films, read_parts
 from training.fitting import Fit
-from training.package import Data, Identity, package_of, refuse_existing, write_package
+from training.package import Data, Identity, package_of
 from training.pretrained import load_imagenet
 from training.recipe import Recipe
 from training.sources import Source, source_of
 from training.splits import Part
+from training.writing import refuse_existing, write_package
 
 log = logging.getLogger(__name__)
 

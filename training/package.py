@@ -1,12 +1,8 @@
 """Measure a fitted network and write it as a model package."""
 
-import json
-import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +12,6 @@ from numpy.typing import NDArray
 from consumers.imaging.calibration import probabilities_of
 from consumers.imaging.inputs import InputSpec, normalise, self_test_image
 from consumers.imaging.networks import Network
-from schemas.errors import WrongCall
 from schemas.model_package import CARD, GRAPH, MANIFEST, REFERENCE, WEIGHTS
 from training.card import card_of
 from training.datasets import Examples
@@ -30,6 +25,7 @@ from training.recipe import Recipe
 from training.reference import reference_of
 from training.sources import Source
 from training.splits import Part
+from training.writing import document
 
 SPLIT = {
     "by": "patient",
@@ -141,26 +137,6 @@ def measures_of(logits: NDArray[np.float32], labels: Labels, temperature: float,
     }
 
 
-def refuse_existing(folder: Path) -> None:
-    """Raise WrongCall where a package stands already: a version never changes."""
-    if folder.exists():
-        raise WrongCall(f"{folder} is there already, and a version never changes: choose another --version")
-
-
-def write_package(files: Mapping[str, bytes], folder: Path) -> None:
-    """Write a package whole or not at all; raises WrongCall where one stands already."""
-    refuse_existing(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=folder.parent))
-    try:
-        for name, content in files.items():
-            (draft / name).write_bytes(content)
-        draft.chmod(0o755)
-        draft.rename(folder)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
-
-
 def _files(network: Network, manifest: dict[str, Any], reference: dict[str, Any], spec: InputSpec) -> dict[str, bytes]:
     """Make every file, the manifest last."""
     test = normalise(self_test_image(spec), spec)[None]
@@ -190,8 +166,3 @@ def _described(data: Data, classes: tuple[str, ...]) -> dict[str, Any]:
     }
     films, patients = (sum(map(count, data.parts.values())) for count in (len, lambda one: one.patients))
     return {**asdict(data.source), "films": films, "patients": patients, "parts": parts}
-
-
-def document(fields: Mapping[str, Any]) -> bytes:
-    """Return a JSON file's bytes."""
-    return (json.dumps(fields, indent=2) + "\n").encode()

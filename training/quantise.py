@@ -33,10 +33,11 @@ from training.doubts import Looked, limits_of
 from training.export import INPUT
 from training.made import MadePackage, read_package
 from training.operating import choose_threshold, fit_temperature
-from training.package import document, measures_of, refuse_existing, write_package
+from training.package import measures_of
 from training.quantised_gate import Compared, compare, refusals
 from training.reference import reference_of
 from training.splits import Part
+from training.writing import document, refuse_existing, write_package
 
 Batch = NDArray[np.float32]
 

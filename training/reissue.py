@@ -17,8 +17,8 @@ from training.datasets import read_parts
 from training.doubts import Looked, limits_of
 from training.fitting import infer
 from training.made import read_package
-from training.package import write_package
 from training.splits import Part
+from training.writing import write_package
 
 
 def reissue(package: Path, data: Path, out: Path, version: str) -> dict[str, Any]:

@@ -175,8 +175,7 @@ class Desk:
             timed = {**stages, "batch": answer.waited_ms, "forward": answer.forward_ms}
             event = _stand_in(image.lane, image.came_at)
             asked = Asked(event=event, revision=1, completed_at=self._clock.utc(), stage_ms=timed)
-            found = (answer.inference.logits[0], answer.inference.projection[0])
-            return settled(evaluated(asked, by.answering, decoded, found))
+            return settled(evaluated(asked, by.answering, decoded, answer.inference))
 
         return followed(self._engines.submit(image.lane, by.model, decoded.tensor), result)
 

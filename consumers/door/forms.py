@@ -21,6 +21,7 @@ class Prediction(BaseModel):
     needs_review: bool = Field(description="A person should look before anybody relies on this.")
     review_reasons: list[ReviewReason]
     uncertainty: float | None
+    disagreement: float | None = Field(description="Of an ensemble: the part of it that its members differ by.")
     out_of_distribution: float | None
     lane: Lane
     latency_ms: float = Field(description="From the whole body to the answer (milliseconds).")

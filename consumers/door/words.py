@@ -40,7 +40,7 @@ STATUSES: Mapping[HTTPStatus, str] = {
 #: What an answer takes from a result: nothing that says which image it was.
 _SHOWN = (
     "model", "model_version", "deployment_revision", "role", "outcome", "probabilities", "finding", "threshold",
-    "needs_review", "review_reasons", "uncertainty", "out_of_distribution", "lane",
+    "needs_review", "review_reasons", "uncertainty", "disagreement", "out_of_distribution", "lane",
 )  # fmt: skip
 
 

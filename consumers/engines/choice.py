@@ -10,6 +10,7 @@ from typing import cast
 import numpy as np
 
 from consumers.engines.engine import Engine, agreement
+from consumers.engines.ensemble_engine import EnsembleEngine
 from consumers.imaging.inputs import normalise, self_test_image
 from consumers.packages import ModelPackage
 from schemas.errors import ModelRefused, SettingInvalid
@@ -45,6 +46,8 @@ def open_engine(package: ModelPackage, wanted: str | None, threads: int = 1) -> 
 
     The test runs one image whose logits the manifest gives: a graph that loads and answers wrongly is refused too.
     """
+    if package.members:
+        return _open_ensemble(package, wanted, threads)
     name = choose(wanted, precision=package.manifest.precision)
     _, module, class_name = SETTABLE[name]
     try:
@@ -56,6 +59,23 @@ def open_engine(package: ModelPackage, wanted: str | None, threads: int = 1) -> 
         raise ModelRefused(f"{name} can't load {_title(package)}: {type(error).__name__}: {error}") from error
     check_self_test(engine, package)
     return engine
+
+
+def _open_ensemble(package: ModelPackage, wanted: str | None, threads: int) -> Engine:
+    """Open each member, tested by itself, then test what they say together.
+
+    Their logits may be off by what counts as agreement. log softmax of logits that are off by d is off by 2 d at most,
+    a mean of them no more.
+    """
+    members = [open_engine(one, wanted, threads) for one in package.members]
+    temperatures = [one.manifest.operating.temperature for one in package.members]
+    ensemble = EnsembleEngine(members, temperatures)
+    bounds = [
+        2 * _allowed(engine, one) / temperature
+        for engine, one, temperature in zip(members, package.members, temperatures, strict=True)
+    ]
+    check_self_test(ensemble, package, max(bounds))
+    return ensemble
 
 
 def choose(
@@ -93,14 +113,22 @@ def passes_at_one_time(cuda: Path = CUDA_DEVICE) -> int:
     return GPU_PASSES if cuda.exists() else len(os.sched_getaffinity(0))
 
 
-def check_self_test(engine: Engine, package: ModelPackage) -> None:
-    """Raise ModelRefused when the engine's answer to the test image is not the manifest's."""
+def check_self_test(engine: Engine, package: ModelPackage, allowed: float | None = None) -> None:
+    """Raise ModelRefused when the engine's answer to the test image is not the manifest's.
+
+    `allowed` is the largest difference of a logit, else what counts as agreement.
+    """
     spec = package.manifest.input
     answer = engine.infer(normalise(self_test_image(spec), spec)[None])
     expected = np.array([package.manifest.self_test_logits])
     difference = float(np.abs(answer.logits - expected).max()) if answer.logits.shape == expected.shape else np.inf
-    if not difference <= LOOSER.get(engine.name, 1.0) * agreement(expected, package.manifest.precision):
+    if not difference <= (_allowed(engine, package) if allowed is None else allowed):
         raise ModelRefused(f"{engine.name} answers {difference:.3g} beside the self-test of {_title(package)}")
+
+
+def _allowed(engine: Engine, package: ModelPackage) -> float:
+    manifest = package.manifest
+    return LOOSER.get(engine.name, 1.0) * agreement(np.array(manifest.self_test_logits), manifest.precision)
 
 
 def _title(package: ModelPackage) -> str:

@@ -18,21 +18,24 @@ Batch = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Inference:
-    """What a forward pass gave, a row an image: logits [N, classes], the projection [N, at most 16], the evidence.
+    """What a forward pass gave, a row an image: logits [N, classes], projection [N, at most 16], evidence, members.
 
     Evidence: [N, classes, h, w], what each place of the image adds to each logit (`architectures.pooled.evidence`), or
     [N, 1, h, w] where the architecture shows its attention instead; None where the package's graph gives none.
+    Members: of an ensemble, each member's calibrated probabilities [N, members, classes]; None of a single network.
     """
 
     logits: NDArray[np.float32]
     projection: NDArray[np.float32]
     evidence: NDArray[np.float32] | None = None
+    members: NDArray[np.float32] | None = None
 
     def row(self, index: int) -> "Inference":
         """Give one image's answer, as a batch of one."""
         one = slice(index, index + 1)
         evidence = None if self.evidence is None else self.evidence[one]
-        return Inference(self.logits[one], self.projection[one], evidence)
+        members = None if self.members is None else self.members[one]
+        return Inference(self.logits[one], self.projection[one], evidence, members)
 
 
 def agreement(expected: NDArray[np.floating], precision: str = "float32") -> float:

@@ -2,15 +2,16 @@
 
 import getpass
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from radstream import recalls
 from radstream.assignments import history
-from radstream.commands.model_rows import recalled_row, show
+from radstream.commands.model_rows import recalled_row, show, show_ensemble
 from radstream.commands.output import console, print_json, print_table, remarks, shortened
-from radstream.deployments import deploy_first, read_history, write_deployment
+from radstream.deployments import deploy_first, digest_of, read_history, write_deployment
 from radstream.kafka_broker import KafkaBroker
 from radstream.next_assignment import Parts, rollback
 from radstream.registry import RegistryIds
@@ -43,6 +44,37 @@ def list_models(*, as_json: AsJson = False) -> None:
 def deploy(model: Model, version: Version, *, reason: Why = "", upload: Upload = True, as_json: AsJson = False) -> None:
     """Let a version answer every study; the one before it goes on until then."""
     show(_changed(model, version, lambda parts: parts.deploy(version), reason, upload=upload), as_json=as_json)
+
+
+@app.command()
+def ensemble(  # noqa: PLR0913 - one parameter an option
+    model: Model,
+    *,
+    member: Annotated[list[str], typer.Option(help="A version; once for each, the one whose projection counts first.")],
+    data: Annotated[Path | None, typer.Option(help="Labelled films that fix temperature and threshold.")] = None,
+    threshold: Annotated[float | None, typer.Option(help="The threshold, where there are no films.")] = None,
+    temperature: Annotated[float, typer.Option(help="The temperature, where there are no films.")] = 1.0,
+    recall_wanted: Annotated[float, typer.Option("--recall", help="Recall to reach on validation.")] = 0.985,
+    as_json: AsJson = False,
+) -> None:
+    """Make a package of several versions that answer as one, by the mean of their probabilities; then `deploy` it.
+
+    Its version follows from its members, temperature and threshold.
+    """
+    from consumers.deployed_models import places  # noqa: PLC0415 - an engine's import takes a second
+    from radstream.commands.made_ensemble import EnsembleOrder, make_ensemble  # noqa: PLC0415
+
+    found = places(Settings.from_environment())
+    order = EnsembleOrder(
+        members=[found.package(model, version, None) for version in member],
+        out=found.root,
+        data=data,
+        threshold=threshold,
+        temperature=temperature,
+        recall_wanted=recall_wanted,
+    )
+    made = make_ensemble(order)
+    show_ensemble(made.folder, made.manifest.described, as_json=as_json)
 
 
 @app.command()
@@ -157,13 +189,13 @@ def _verified(
     settings: Settings, past: Sequence[ModelDeployed], model: str, version: str, *, upload: bool
 ) -> dict[str, str]:
     """Verify, load and self-test a package; raises ModelRefused, also where a known version has other bytes now."""
-    from consumers.deployed_models import digest_of, places  # noqa: PLC0415 - an engine's import takes a second
+    from consumers.deployed_models import places  # noqa: PLC0415 - an engine's import takes a second
     from consumers.models import load_model  # noqa: PLC0415
     from consumers.package_places import put_package  # noqa: PLC0415
     from radstream.objects import s3_objects  # noqa: PLC0415
 
     package = places(settings).package(model, version, digest_of(past, version))
-    loaded = load_model(package.folder, settings.engine)
+    loaded = load_model(package, settings.engine)
     if upload:
         put_package(s3_objects(settings), package)
     return {version: loaded.digest}

@@ -3,11 +3,13 @@
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 from typing import Any
 
-from consumers.deployed_models import digest_of, places
+from consumers.deployed_models import places
 from radstream.commands.output import console, print_json, print_table
 from radstream.commands.times import now, rfc3339
+from radstream.deployments import digest_of
 from radstream.recalls import Recalled
 from radstream.settings import Settings
 from schemas.model_deployed import ModelDeployed
@@ -83,6 +85,24 @@ def show(*pasts: Sequence[ModelDeployed], as_json: bool) -> None:
 def _auc(metrics: Mapping[str, Any] | None) -> str | None:
     found = (metrics or {}).get("auc")
     return None if found is None else f"AUC {found['value']:.4f}"
+
+
+def show_ensemble(folder: Path, described: Mapping[str, Any], *, as_json: bool) -> None:
+    """Print an ensemble that was made."""
+    row = {
+        "model": described["name"],
+        "version": described["version"],
+        "members": [one["version"] for one in described["members"]],
+        "temperature": described["calibration"]["temperature"],
+        "threshold": described["threshold"]["value"],
+        "metrics": described["metrics"].get("test"),
+        "package": str(folder),
+    }
+    if as_json:
+        print_json(row)
+        return
+    print_table("", [row | {"members": " ".join(row["members"]), "metrics": _auc(row["metrics"])}], tuple(row))
+    console.print(f"`radstream model deploy {row['model']} {row['version']}` lets it answer.")
 
 
 def recalled_row(one: Recalled) -> dict[str, Any]:

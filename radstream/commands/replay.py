@@ -113,7 +113,7 @@ def run(settings: Settings, asked: Replay, told: Callable[[dict[str, Any]], None
     stretch = stretch_of(settings, TOPICS, asked.begin, asked.end)
     begin_at(settings, asked.group, stretch.begin)
     package = places(settings).package(asked.model, asked.version, None)
-    chosen = load_model(package.folder, settings.engine)
+    chosen = load_model(package, settings.engine)
     progress, stop = Progress(stretch), Stop()
     last = time.monotonic()
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 from uuid import UUID
 
@@ -10,11 +11,13 @@ import pytest
 from radstream.deadletters import letter
 from radstream.kafka import last_stable_offsets, reader
 from radstream.settings import Settings
+from radstream.stack.site import Site
 from radstream.topic_reader import read_to_end
 from schemas.errors import BadMessage
 from schemas.inference_completed import InferenceCompleted
 from schemas.message_dead_lettered import MessageDeadLettered
 from schemas.topics import COMPLETED, DEAD_LETTERED, STUDY_PARTITIONS
+from tests.integration.consumers.trial import Trial
 from tests.publishing import Sender
 from tests.running import until
 
@@ -84,3 +87,11 @@ def made_from_now(settings: Settings, sender: Sender) -> Made:
     start = {topic: last_stable_offsets(client, topic, STUDY_PARTITIONS) for topic in (COMPLETED, DEAD_LETTERED)}
     client.close()
     return Made(settings, sender, start)
+
+
+@pytest.fixture
+def trial(stack: Settings, site: Site, plain_environment: dict[str, str], sender: Sender, tmp_path: Path) -> Trial:
+    """Give a model whose version 1.0.0 is there, and is the configured one."""
+    made = Trial(stack, plain_environment | site.environment, sender, tmp_path / "packages")
+    made.package("1.0.0")
+    return made

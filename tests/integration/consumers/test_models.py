@@ -3,120 +3,35 @@
 import json
 import shutil
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
 from urllib.request import urlopen
-from uuid import uuid4
 
 import pytest
-from typer.testing import CliRunner
 
 from radstream.assignments import is_canary
-from radstream.commands.model import app
-from radstream.deployments import package_digest, read_history, write_deployment
+from radstream.deployments import package_digest, write_deployment
 from radstream.kafka import last_stable_offsets, reader
 from radstream.next_assignment import Parts
-from radstream.settings import Settings
 from radstream.stack.probes import health
-from radstream.stack.site import Site
 from radstream.topic_reader import read_to_end
-from schemas.errors import DeploymentRefused, RadStreamError
+from schemas.errors import DeploymentRefused
 from schemas.inference_completed import InferenceCompleted
-from schemas.instance_received import InstanceReceived
 from schemas.model_deployed import ModelDeployed
-from schemas.model_package import GRAPH, MANIFEST
+from schemas.model_package import GRAPH
 from schemas.topics import SHADOWED, STUDY_PARTITIONS
 from schemas.words import Role
 from tests.integration.consumers.conftest import Made
 from tests.integration.consumers.films import films
-from tests.publishing import Sender
+from tests.integration.consumers.trial import Trial, answered_by, results_of
 from tests.running import Service, until
 
 pytestmark = pytest.mark.stack
 
 Start = Callable[..., Service]
-SHIPPED = Path("models/chest-pneumonia/1.0.0")
-
-
-@dataclass(slots=True)
-class Trial:
-    """A model of its own, so that no other test's group or deployment is touched."""
-
-    settings: Settings
-    environment: dict[str, str]
-    sender: Sender
-    root: Path
-    model: str = field(default_factory=lambda: f"trial-{uuid4().hex[:8]}")
-
-    def package(self, version: str, threshold: float = 0.5) -> Path:
-        """Make a package that differs from the shipped one in name, version and threshold."""
-        folder = self.root / self.model / version
-        shutil.copytree(SHIPPED, folder)
-        described = json.loads((folder / MANIFEST).read_bytes())
-        described |= {"name": self.model, "version": version}
-        described["threshold"]["value"] = threshold
-        (folder / MANIFEST).write_text(json.dumps(described))
-        return folder
-
-    @property
-    def own(self) -> dict[str, str]:
-        """The settings of a process that serves it."""
-        return {"RADSTREAM_MODEL_DIR": str(self.root / self.model / "1.0.0")}
-
-    def command(self, *words: str, status: int = 0) -> list[dict[str, Any]]:
-        """Run `radstream model ...` in this process; give what it prints with `--json`."""
-        done = CliRunner().invoke(app, [*words, "--json"], env=self.environment | self.own)
-        assert done.exit_code == status, done.output
-        assert status != 1 or isinstance(done.exception, RadStreamError)
-        return [json.loads(line) for line in done.stdout.splitlines() if status == 0]
-
-    def past(self) -> tuple[ModelDeployed, ...]:
-        """Read its assignments."""
-        return read_history(self.settings, self.model)
-
-    @contextmanager
-    def stream(self) -> Iterator[list[InstanceReceived]]:
-        """Send an image a tenth of a second while the block runs; give the events so far."""
-        sent: list[InstanceReceived] = []
-        over = threading.Event()
-
-        def run() -> None:
-            for one in films(2000):
-                if over.wait(0.1):
-                    return
-                sent.append(self.sender.send(one))
-
-        thread = threading.Thread(target=run, daemon=True)
-        thread.start()
-        try:
-            yield sent
-        finally:
-            over.set()
-            thread.join()
-
-
-@pytest.fixture
-def trial(stack: Settings, site: Site, plain_environment: dict[str, str], sender: Sender, tmp_path: Path) -> Trial:
-    """Give a model whose version 1.0.0 is there, and is the configured one."""
-    made = Trial(stack, plain_environment | site.environment, sender, tmp_path / "packages")
-    made.package("1.0.0")
-    return made
-
-
-def results_of(made: Made, trial: Trial, sent: list[InstanceReceived]) -> list[InferenceCompleted]:
-    """Give the trial's results, as often as they stand in the log."""
-    return [one for one in made.results({event.event_id for event in sent}) if one.model == trial.model]
-
-
-def answered_by(made: Made, trial: Trial, sent: list[InstanceReceived], version: str) -> bool:
-    """Say whether a version answered something."""
-    return any(one.model_version == version for one in results_of(made, trial, sent))
 
 
 def remarks(service: Service) -> dict[str, str]:

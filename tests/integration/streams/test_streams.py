@@ -1,14 +1,21 @@
 """The streams on the real broker: each committed result is in its windows once, whatever is killed."""
 
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from io import BytesIO
 from uuid import uuid4
 
 import pytest
 
+from radstream.deployments import write_deployment
+from radstream.next_assignment import Parts
+from radstream.objects import s3_objects
 from radstream.settings import Settings
 from radstream.windows import all_windows, latest_windows
 from schemas.identity import dead_letter_id
+from schemas.model_package import MANIFEST, REFERENCE, package_key
 from schemas.topics import COMPLETED
 from schemas.window_evaluated import WindowEvaluated
 from tests.integration.streams import log
@@ -201,3 +208,25 @@ def test_what_keeps_a_worker_from_starting_is_one_line(service: Begin, wrong: di
     assert [line for line in worker.tail().splitlines() if not line.startswith("{")] == [worker.tail(1)]
     assert named in worker.tail(1)
     assert "Traceback" not in worker.tail()
+
+
+def test_windows_are_compared_with_the_package_that_was_deployed(stack: Settings, service: Begin) -> None:
+    """It lies in the object store alone: its edges and its histogram count, read again after a restart."""
+    model = log.fresh_model()
+    reference = b'{"features": {"score": {"edges": [0, 0.7, 0.8, 1], "counts": [0, 0, 10, 0, 0, 0]}}}'
+    manifest = json.dumps({"classes": ["NORMAL"], "files": {REFERENCE: sha256(reference).hexdigest()}}).encode()
+    for name, content in ((REFERENCE, reference), (MANIFEST, manifest)):
+        s3_objects(stack).put(package_key(model, "1.0.0", name), BytesIO(content), len(content))
+    write_deployment(
+        stack, model, lambda _past: Parts(champion="1.0.0"), reason="a test", actor="a test",
+        packages={"1.0.0": sha256(manifest).hexdigest()},
+    )  # fmt: skip
+    inference, worker = log.Inference(stack), service("streams", **TICK)
+
+    for number in range(2):
+        inference.commit(log.results(model, 8, first=8 * number))
+        in_windows(stack, model, 8 * (number + 1), TAKEN_OVER_SECONDS)
+        day = next(one for one in all_windows(stack, model) if one.slice == "all" and one.window_seconds == 86400)
+        assert (day.statistics["score_mean"], day.statistics["score_ks"]) == (pytest.approx(0.75), 0)
+        worker.stop()
+        worker.start()

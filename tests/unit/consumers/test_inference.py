@@ -270,7 +270,7 @@ def test_what_the_model_itself_doubts_asks_for_a_person() -> None:
     asked = Asked(event=SAMPLE, revision=1, completed_at=NOW, stage_ms={})
 
     near, far = (
-        evaluated(asked, answering, image, (np.zeros(2, np.float32), np.full(16, level, np.float32)))
+        evaluated(asked, answering, image, Inference(np.zeros((1, 2), np.float32), np.full((1, 16), level, np.float32)))
         for level in (2.5, 25.0)
     )
 

@@ -13,10 +13,11 @@ from consumers.imaging.networks import build
 from consumers.packages import ModelPackage, load_package
 from training.datasets import Examples
 from training.fitting import Fitted
-from training.package import Data, Identity, package_of, write_package
+from training.package import Data, Identity, package_of
 from training.recipe import Recipe
 from training.sources import UNKNOWN
 from training.splits import Part
+from training.writing import write_package
 
 SIDE = 32
 

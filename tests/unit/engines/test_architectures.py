@@ -21,11 +21,12 @@ from consumers.packages import load_package
 from schemas.errors import WrongCall
 from training.datasets import Examples
 from training.fitting import Fit, Fitted
-from training.package import Data, Identity, package_of, write_package
+from training.package import Data, Identity, package_of
 from training.pretrained import PUBLISHED, load_imagenet, load_torchvision
 from training.recipe import Recipe
 from training.sources import UNKNOWN
 from training.splits import Part
+from training.writing import write_package
 
 #: Inception's last map vanishes below 75 pixels; the others are whole at 64.
 SIDES = {"inception_v3": 80}

@@ -66,6 +66,7 @@ SAMPLES: dict[str, object] = {
         needs_review=True,
         review_reasons=[ReviewReason.NEAR_THRESHOLD, ReviewReason.ROTATED],
         uncertainty=0.375,
+        disagreement=0.125,
         out_of_distribution=0.25,
         reason=Reason.QUALITY,
         lane=Lane.ROUTINE,

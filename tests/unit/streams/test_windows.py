@@ -2,7 +2,6 @@
 
 from datetime import datetime, timedelta
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -13,7 +12,7 @@ from schemas.tick import Tick
 from schemas.window_evaluated import WindowEvaluated
 from streams.features import Measure
 from streams.panes import Store
-from streams.references import Reference, References
+from streams.references import Reference
 from streams.window_book import WindowBook
 from streams.windows import GRACE, WINDOW_SECONDS
 from tests.unit.streams.results import NOON, pane
@@ -270,24 +269,3 @@ def test_slices_and_versions_stay_apart() -> None:
 def test_each_length_divides_the_next() -> None:
     """Windows nest, so a day's figures are those of its hours."""
     assert all(long % short == 0 for short, long in pairwise(WINDOW_SECONDS))
-
-
-def test_a_package_gives_edges_counts_and_the_negative_class(tmp_path: Path) -> None:
-    """reference.json and manifest.json of a model package say how its windows are measured."""
-    package = tmp_path / "chest" / "1.0.0"
-    package.mkdir(parents=True)
-    (package / "manifest.json").write_text('{"classes": ["CLEAR", "SHADED"]}')
-    (package / "reference.json").write_text(
-        '{"features": {"score": {"edges": [0, 0.5, 1], "counts": [0, 7, 3, 0, 1]}}, "n": 11}'
-    )
-
-    reference = References(tmp_path).of("chest", "1.0.0")
-
-    assert reference.counts == {"score": {"b0": 7, "b1": 3, "nan": 1}}
-    assert (reference.measure.edges["score"], reference.measure.negative) == ((0, 0.5, 1), "CLEAR")
-
-
-@pytest.mark.parametrize("model", ["unheard-of", "../etc", ""])
-def test_a_model_without_a_package_gets_default_edges(tmp_path: Path, model: str) -> None:
-    """A model name from the log never leads out of the folder of models."""
-    assert References(tmp_path / "models").of(model, "..") == Reference()
