@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from consumers.imaging.preprocess import InputSpec
+from consumers.imaging.inputs import InputSpec
 from consumers.shared_area import SharedArea
 from schemas.errors import NotEvaluable
 from schemas.words import Reason, ReviewReason

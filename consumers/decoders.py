@@ -19,7 +19,7 @@ from prometheus_client import Gauge
 
 from consumers.claim_check import MAX_OBJECT_BYTES, fetch
 from consumers.decoder_frames import OUTPUT_BYTES, READY, Content, Decoded, answered, ask
-from consumers.imaging.preprocess import InputSpec
+from consumers.imaging.inputs import InputSpec
 from consumers.lanes import LaneQueue
 from consumers.shared_area import SharedArea
 from radstream.logs import get_log

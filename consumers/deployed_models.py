@@ -45,5 +45,6 @@ def deployed_models(settings: Settings, codec: Codec, health: Health) -> tuple[D
 
         write_deployment(settings, model, parts, reason=reason, actor=f"inference {settings.inference_slot}")
 
-    assignments = Deployed(model=model, configured=settings.model_dir.name, log=log, shelf=Shelf(load, monotonic))
+    shelf = Shelf(load, monotonic, settings.model_keep_seconds)
+    assignments = Deployed(model=model, configured=settings.model_dir.name, log=log, shelf=shelf)
     return assignments, Follower(assignments, withdraw, lambda: datetime.now(UTC), health)

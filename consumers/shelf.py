@@ -8,9 +8,6 @@ from dataclasses import dataclass
 from consumers.models import LoadedModel
 from schemas.errors import ModelLoading, ModelRefused, Unavailable
 
-#: A version that no deployment names any more stays for as long after its last image (seconds).
-KEEP_SECONDS = 60.0
-
 
 @dataclass(slots=True)
 class _Place:
@@ -21,9 +18,8 @@ class _Place:
 class Shelf:
     """Loaded versions. Every method from any thread."""
 
-    def __init__(
-        self, load: Callable[[str], LoadedModel], monotonic: Callable[[], float], keep_s: float = KEEP_SECONDS
-    ) -> None:
+    def __init__(self, load: Callable[[str], LoadedModel], monotonic: Callable[[], float], keep_s: float) -> None:
+        """Keep a version that no deployment names any more for `keep_s` seconds after its last image."""
         self._load = load
         self._monotonic = monotonic
         self._keep_s = keep_s

@@ -18,7 +18,7 @@ from radstream.kafka_broker import KafkaBroker
 from radstream.logs import get_log
 from radstream.next_assignment import Parts
 from radstream.registry import RegistryIds
-from radstream.settings import Settings
+from radstream.settings import LEAST_LEAD_SECONDS, Settings
 from schemas.codec import Codec
 from schemas.errors import BadMessage, DeploymentRefused, KafkaDown
 from schemas.model_deployed import ModelDeployed
@@ -26,7 +26,7 @@ from schemas.model_package import MANIFEST
 from schemas.topics import MODEL_DEPLOYED
 
 #: How far ahead of its writing a deployment takes effect: every member reads it before then, or stands still.
-LEAD = timedelta(seconds=5)
+LEAD = timedelta(seconds=LEAST_LEAD_SECONDS)
 _POLL_SECONDS = 0.1
 
 

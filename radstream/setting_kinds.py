@@ -99,6 +99,18 @@ def seconds_or_none(text: str) -> float:
     return number
 
 
+def at_least(least: float) -> Callable[[str], float]:
+    """Read a number of seconds that is not below `least`."""
+
+    def parse(text: str) -> float:
+        number = float(text)
+        if not least <= number < _FOR_EVER_SECONDS:
+            raise ValueError(f"use a number of seconds, at least {least:g}")
+        return number
+
+    return parse
+
+
 def share(text: str) -> float:
     """Read a share, from 0 to 1."""
     number = float(text)

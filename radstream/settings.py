@@ -12,6 +12,7 @@ from typing import Any, Self
 
 from radstream.setting_kinds import (
     Peer,
+    at_least,
     fingerprints,
     flag,
     former_keys,
@@ -31,6 +32,8 @@ from radstream.setting_kinds import (
 from schemas.errors import SettingInvalid, SettingMissing
 from schemas.identity import Pseudonyms
 
+#: Every member counts on deployments being written so far ahead (`consumers.deployed`).
+LEAST_LEAD_SECONDS = 5.0
 #: Metrics and health of each service, before the offset.
 METRICS_PORTS: Mapping[str, int] = {
     "dicom_listener": 9101,
@@ -167,6 +170,14 @@ class Settings:
         one_of("onnxruntime", "openvino", "torch", "torch-half"),
     )
     model_dir: Path = setting("models/chest-pneumonia/1.0.0", "Folder of the model package to serve.", Path)
+    deploy_lead_seconds: float = setting(
+        "5",
+        "How far ahead a deployment by command takes effect (seconds): at least 5, more where a package loads slowly.",
+        at_least(LEAST_LEAD_SECONDS),
+    )
+    model_keep_seconds: float = setting(
+        "60", "How long a version that no deployment names stays in memory after its last image (seconds).", seconds
+    )
     inference_slot: str = setting("0", "Stable number of an inference process; part of its transactional.id.")
     heatmaps: str = setting(
         "positives", "Images that get a heat map: none, positives or all.", one_of("none", "positives", "all")

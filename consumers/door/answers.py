@@ -7,13 +7,13 @@ from http import HTTPStatus
 
 from consumers.door.body import Receive, SenderGone
 from consumers.door.desk import NoImage, NoModel
+from consumers.door.predicted import Predicted
 from consumers.door.words import Problem, not_evaluated
 from radstream.logs import get_log
 from schemas.errors import NotEvaluable
-from schemas.inference_completed import InferenceCompleted
 from schemas.words import Reason
 
-Found = InferenceCompleted | Problem
+Found = Predicted | Problem
 
 _PROBLEM_OF: Mapping[type[BaseException], tuple[HTTPStatus, str]] = {
     NoImage: (HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "The image is neither a DICOM Part 10 file, a PNG nor a JPEG."),
@@ -22,7 +22,7 @@ _PROBLEM_OF: Mapping[type[BaseException], tuple[HTTPStatus, str]] = {
 }
 
 
-async def all_of(answers: Sequence[Future[InferenceCompleted]], receive: Receive, seconds: float) -> list[Found]:
+async def all_of(answers: Sequence[Future[Predicted]], receive: Receive, seconds: float) -> list[Found]:
     """Give each image's result or problem, in order; raise SenderGone.
 
     What is not answered in time is a 504 each, and what has not begun by then is dropped.
@@ -43,7 +43,7 @@ async def all_of(answers: Sequence[Future[InferenceCompleted]], receive: Receive
                 one.exception()  # looked at, or asyncio would report it as forgotten
 
 
-async def _ended(waiting: "Sequence[asyncio.Future[InferenceCompleted]]") -> None:
+async def _ended(waiting: "Sequence[asyncio.Future[Predicted]]") -> None:
     """Wait until all are done, well or not."""
     await asyncio.wait(waiting)
 
@@ -54,7 +54,7 @@ async def _gone(receive: Receive) -> None:
         pass
 
 
-def _found(one: "asyncio.Future[InferenceCompleted]") -> Found:
+def _found(one: "asyncio.Future[Predicted]") -> Found:
     if not one.done():
         return Problem(HTTPStatus.GATEWAY_TIMEOUT, "No answer in time.")
     error = asyncio.CancelledError() if one.cancelled() else one.exception()

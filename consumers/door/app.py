@@ -44,6 +44,7 @@ _BINARY = {"schema": {"type": "string", "format": "binary"}}
 _PARTS = {"schema": {"type": "object", "additionalProperties": {"type": "string", "format": "binary"}}}
 
 Urgency = Annotated[Lane, Query(description="`stat` goes before the log's routine images too.")]
+Mapped = Annotated[bool, Query(description="Give the finding's heat map too.")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,17 +71,21 @@ class Paths:
         if tokens is not None and tokens.holder(request.headers.get("authorization", "")) is None:
             raise Problem(HTTPStatus.UNAUTHORIZED, "The bearer token stands for nobody.")
 
-    async def predict(self, request: Request, lane: Urgency = Lane.ROUTINE) -> JSONResponse:
+    async def predict(self, request: Request, lane: Urgency = Lane.ROUTINE, *, heatmap: Mapped = False) -> JSONResponse:
         """Evaluate one image: a DICOM Part 10 file, a PNG or a JPEG, as the body or as its only part."""
         (found,) = await self._asked(request, lane, 1)
         if isinstance(found, Problem):
             raise found
-        return JSONResponse(prediction_of(found))
+        return JSONResponse(prediction_of(found, heatmap=heatmap))
 
-    async def predict_batch(self, request: Request, lane: Urgency = Lane.ROUTINE) -> JSONResponse:
+    async def predict_batch(
+        self, request: Request, lane: Urgency = Lane.ROUTINE, *, heatmap: Mapped = False
+    ) -> JSONResponse:
         """Evaluate each part of a multipart body; one entry a part, in their order, a prediction or a problem."""
         found = await self._asked(request, lane, self._parts.terms.images)
-        entries = [problem_of(one) if isinstance(one, Problem) else prediction_of(one) for one in found]
+        entries = [
+            problem_of(one) if isinstance(one, Problem) else prediction_of(one, heatmap=heatmap) for one in found
+        ]
         return JSONResponse({"results": entries, "disclaimers": DISCLAIMERS})
 
     async def models(self) -> JSONResponse:
@@ -111,7 +116,7 @@ class Paths:
             except asyncio.CancelledError as error:  # the grace of a stop is over
                 raise _stops() from error
         for one in found:
-            meters.image(lane, Outcome.NOT_EVALUATED if isinstance(one, Problem) else one.outcome, _reason(one))
+            meters.image(lane, Outcome.NOT_EVALUATED if isinstance(one, Problem) else one.result.outcome, _reason(one))
         get_log().info(
             "prediction answered",
             lane=lane,
@@ -161,7 +166,7 @@ def _problem(error: Exception) -> Problem:
         status = HTTPStatus(error.status_code)
         return Problem(status, f"{status.description or status.phrase}.")
     if isinstance(error, RequestValidationError):
-        return Problem(HTTPStatus.BAD_REQUEST, f"lane is one of {', '.join(Lane)}.")
+        return Problem(HTTPStatus.BAD_REQUEST, f"lane is one of {', '.join(Lane)}, heatmap true or false.")
     get_log().error("request failed", error=type(error).__name__, exc_info=error)
     return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "A failure of ours; it was logged.")
 

@@ -16,6 +16,7 @@ from uuid import UUID
 from consumers.clock import Clock
 from consumers.decoder_frames import Content
 from consumers.decoders import Fetched
+from consumers.door.predicted import Predicted, study_of
 from consumers.forward import Answer, Engines
 from consumers.futures import followed, settled
 from consumers.headers import Address
@@ -24,7 +25,6 @@ from consumers.lanes import Turns
 from consumers.models import Assignment, Assignments
 from consumers.outcome import Asked, evaluated
 from schemas.errors import ModelRefused, NotEvaluable, Unavailable
-from schemas.inference_completed import InferenceCompleted
 from schemas.instance_received import InstanceReceived
 from schemas.words import Lane, Role
 
@@ -32,7 +32,7 @@ from schemas.words import Lane, Role
 _DICM_AT, _DICM = 128, b"DICM"
 _PICTURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")
 
-#: Enough to meet the champion of a canary with nine tenths of the studies (count): it is missed once in a thousand.
+#: Enough to meet whoever answers a tenth of the studies (count): it is missed once in a thousand.
 _STUDIES = 66
 
 
@@ -60,7 +60,7 @@ class _Image:
     content: Content
     came_at: datetime
     came: float  # monotonic seconds
-    answer: Future[InferenceCompleted]
+    answer: Future[Predicted]
 
 
 class NoModel(Exception):
@@ -91,12 +91,12 @@ class Desk:
         self._decoding = 0
         self._under_way = 0
 
-    def ask(self, lane: Lane, content: Content) -> Future[InferenceCompleted]:
+    def ask(self, lane: Lane, content: Content) -> Future[Predicted]:
         """Queue an image. The future raises NoImage, NoModel, or NotEvaluable with its reason.
 
         Cancel it when nobody waits any more: an image that no decoder has begun is then dropped.
         """
-        answer: Future[InferenceCompleted] = Future()
+        answer: Future[Predicted] = Future()
         if not is_image(content):
             answer.set_exception(NoImage())
             return answer
@@ -109,25 +109,26 @@ class Desk:
     def assigned(self) -> Sequence[Assignment]:
         """Give who answers now, the champion first; nobody while no model is loaded, or none is known for sure.
 
-        A canary answers the share of the studies that falls to it. An image from here has no study, and the same image
-        must not be answered by two versions: studies are tried until one falls to the champion.
+        A canary answers the share of the studies that falls to it: studies are tried until all were most likely met.
         """
-        found: Sequence[Assignment] = ()
+        found: dict[tuple[str, Role], Assignment] = {}
         for study in range(_STUDIES):
             try:
-                event = replace(_stand_in(Lane.ROUTINE, self._clock.utc()), study_pseudonym=str(study))
-                found = self._assignments.of(event, Address(None, 1))
+                some = self._answering(str(study))
             except (Unavailable, ModelRefused):
                 return ()
-            if any(one.role is Role.CHAMPION for one in found):
-                break
-        return sorted(found, key=lambda one: one.role is not Role.CHAMPION)
+            found |= {(one.model.version, one.role): one for one in some}
+        return sorted(found.values(), key=lambda one: list(Role).index(one.role))
 
     @property
     def waiting(self) -> int:
         """Images that wait here (count)."""
         with self._lock:
             return sum(map(len, self._waiting.values()))
+
+    def _answering(self, study: str) -> Sequence[Assignment]:
+        event = replace(_stand_in(Lane.ROUTINE, self._clock.utc()), study_pseudonym=study)
+        return self._assignments.of(event, Address(None, 1))
 
     def _advance(self) -> None:
         """Send to the decoders what there is room for."""
@@ -148,10 +149,15 @@ class Desk:
             return None
 
     def _begin(self, image: _Image) -> None:
-        """Decode, forward, and make the result; every way out gives the places back."""
-        by = next(iter(self.assigned()), None)
-        if by is None:
-            nobody: Future[InferenceCompleted] = Future()
+        """Decode, forward, and make the result; every way out gives the places back.
+
+        An image from here has no study: its file's hash stands for it, so a canary has its share of them, and the same
+        file is answered by the same version. The first of who answers is visible, others are shadows.
+        """
+        try:
+            by = self._answering(study_of(image.content))[0]
+        except (Unavailable, ModelRefused):
+            nobody: Future[Predicted] = Future()
             nobody.set_exception(NoModel())
             self._left_decoders(nobody)
             self._ended(image, nobody)
@@ -163,19 +169,19 @@ class Desk:
         result = followed(fetched, partial(self._forwarded, image, by, waited_ms))
         result.add_done_callback(partial(self._ended, image))
 
-    def _forwarded(
-        self, image: _Image, by: Assignment, waited_ms: float, fetched: Fetched
-    ) -> Future[InferenceCompleted]:
+    def _forwarded(self, image: _Image, by: Assignment, waited_ms: float, fetched: Fetched) -> Future[Predicted]:
         if isinstance(fetched.images, NotEvaluable):
             raise fetched.images
         (decoded,) = fetched.images
         stages = {"queue": waited_ms, "decode": fetched.decode_ms}
 
-        def result(answer: Answer) -> Future[InferenceCompleted]:
+        def result(answer: Answer) -> Future[Predicted]:
             timed = {**stages, "batch": answer.waited_ms, "forward": answer.forward_ms}
             event = _stand_in(image.lane, image.came_at)
             asked = Asked(event=event, revision=1, completed_at=self._clock.utc(), stage_ms=timed)
-            return settled(evaluated(asked, by.answering, decoded, answer.inference))
+            row = answer.inference
+            evidence = None if row.evidence is None else row.evidence[0]
+            return settled(Predicted(evaluated(asked, by.answering, decoded, row), evidence))
 
         return followed(self._engines.submit(image.lane, by.model, decoded.tensor), result)
 
@@ -184,7 +190,7 @@ class Desk:
             self._decoding -= 1
         self._advance()
 
-    def _ended(self, image: _Image, done: Future[InferenceCompleted]) -> None:
+    def _ended(self, image: _Image, done: Future[Predicted]) -> None:
         with self._lock:
             self._under_way -= 1
         error = done.exception()

@@ -24,6 +24,11 @@ class Prediction(BaseModel):
     disagreement: float | None = Field(description="Of an ensemble: the part of it that its members differ by.")
     out_of_distribution: float | None
     lane: Lane
+    heatmap: str | None = Field(
+        None,
+        description="With `heatmap=true` alone: base64 of a small grey PNG, where on the film the finding comes from "
+        "(enlarge it over the film); null where the network gives none.",
+    )
     latency_ms: float = Field(description="From the whole body to the answer (milliseconds).")
     stage_ms: dict[str, float] = Field(description="Where that time went (milliseconds).")
     disclaimers: list[str]

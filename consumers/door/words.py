@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
-from schemas.inference_completed import InferenceCompleted
+from consumers.door.predicted import Predicted
 from schemas.words import Outcome, Reason
 
 PROBLEM_TYPE = "application/problem+json"
@@ -64,12 +64,14 @@ def not_evaluated(reason: Reason) -> Problem:
     return Problem(status, "The image was not evaluated, so nobody may rely on the model: a person must look.", reason)
 
 
-def prediction_of(result: InferenceCompleted) -> dict[str, Any]:
-    """Write what a model says of an image."""
+def prediction_of(found: Predicted, *, heatmap: bool = False) -> dict[str, Any]:
+    """Write what a model says of an image, with its map where that was asked for."""
+    result = found.result
     shown = {name: getattr(result, name) for name in _SHOWN}
     latency_ms = 1000 * (result.completed_at - result.received_at).total_seconds()
     stage_ms = {stage: round(spent, 3) for stage, spent in result.stage_ms.items()}
-    return {**shown, "latency_ms": round(latency_ms, 3), "stage_ms": stage_ms, "disclaimers": DISCLAIMERS}
+    mapped = {"heatmap": found.heatmap()} if heatmap else {}
+    return {**shown, **mapped, "latency_ms": round(latency_ms, 3), "stage_ms": stage_ms, "disclaimers": DISCLAIMERS}
 
 
 def problem_of(problem: Problem) -> dict[str, Any]:

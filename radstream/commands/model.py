@@ -2,6 +2,7 @@
 
 import getpass
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -169,7 +170,8 @@ def _changed(
             raise DeploymentRefused(f"{model} has no champion yet: `radstream model deploy {model} V` first")
         return Parts(champion=version)
 
-    write_deployment(settings, model, parts, reason=reason, actor=getpass.getuser(), packages=digests)
+    lead = timedelta(seconds=settings.deploy_lead_seconds)
+    write_deployment(settings, model, parts, reason=reason, actor=getpass.getuser(), packages=digests, lead=lead)
     return read_history(settings, model)
 
 

@@ -13,7 +13,7 @@ import pytest
 from consumers.deployed import Deployed, Follower
 from consumers.headers import Address
 from consumers.models import LoadedModel
-from consumers.shelf import KEEP_SECONDS, Shelf
+from consumers.shelf import Shelf
 from radstream.deployments import LEAD
 from radstream.service import Health
 from schemas.errors import BadMessage, KafkaDown, ModelLoading, ModelRefused, ObjectStoreDown
@@ -27,6 +27,7 @@ from tests.unit.schemas.samples import SAMPLES
 
 AT = datetime(2026, 11, 21, 6, tzinfo=UTC)
 LIVE = Address(None, 1)
+KEEP_SECONDS = 60.0
 
 
 def record(revision: int, champion: str = "1.0.0", minute: float = 0, **changed: object) -> ModelDeployed:
@@ -68,7 +69,7 @@ class Site:
 
     def __post_init__(self) -> None:
         """Put it together."""
-        shelf = Shelf(self.load, lambda: self.monotonic)
+        shelf = Shelf(self.load, lambda: self.monotonic, KEEP_SECONDS)
         self.deployed = Deployed(model="m", configured="0.9.0", log=self, shelf=shelf)
         self.follower = Follower(
             self.deployed, lambda version, _reason: self.withdrawn.append(version), lambda: self.now, self.health

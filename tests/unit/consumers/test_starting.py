@@ -99,3 +99,14 @@ def test_a_stuck_loop_ends_the_process() -> None:
 
     assert done.returncode == 1
     assert "loop stuck" in done.stdout + done.stderr
+
+
+def test_the_serving_process_carries_no_library_of_its_decoders() -> None:
+    """Pixels are read in processes of their own: OpenCV alone would cost this one 18 MB."""
+    code = (
+        "import sys, consumers.serve_inference\n"
+        "heavy = {'cv2', 'imagecodecs', 'pydicom', 'PIL', 'torch', 'onnxruntime', 'fastapi'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)

@@ -7,10 +7,10 @@ import pytest
 
 from consumers.batches import BatchLimits
 from consumers.door.desk import Desk, Shares
+from consumers.door.predicted import Predicted, study_of
 from consumers.forward import Forward
 from consumers.models import Assignment, OneModel
 from consumers.outcome import Named
-from schemas.inference_completed import InferenceCompleted
 from schemas.instance_received import InstanceReceived
 from schemas.words import Lane, Role
 from tests.running import until
@@ -40,12 +40,12 @@ def desk(pool: Pool, forward: Forward) -> Desk:
     return Desk(pool, forward, OneModel(Assignment(model=loaded(FirstPixel()))), SHARES)
 
 
-def finished(forward: Forward, answers: list[Future[InferenceCompleted]]) -> list[str | None]:
+def finished(forward: Forward, answers: list[Future[Predicted]]) -> list[str | None]:
     """Turn the engine until all are answered; give the findings."""
     until(lambda: forward.turn() or all(one.done() for one in answers), 20, "not answered")
     while not all(one.done() for one in answers):
         forward.turn()
-    return [one.result().finding for one in answers]
+    return [one.result().result.finding for one in answers]
 
 
 def test_no_more_than_their_share_are_at_the_decoders(desk: Desk, pool: Pool, forward: Forward) -> None:
@@ -106,7 +106,7 @@ def test_a_result_names_no_image(desk: Desk, forward: Forward) -> None:
     answer = desk.ask(Lane.ROUTINE, image("1.0"))
     finished(forward, [answer])
 
-    result = answer.result()
+    result = answer.result().result
     assert {result.study_pseudonym, result.instance_pseudonym, result.object_key, result.sha256, result.site} == {""}
 
 
@@ -125,11 +125,24 @@ class Canary:
         return self.of(event, asked)[0].answering
 
 
-def test_the_champion_answers_while_a_canary_is_tried(pool: Pool, forward: Forward) -> None:
-    """An image from here has no study: it is never the canary's by chance, and never the shadow's."""
+def test_a_canary_has_its_share_and_a_file_one_version(pool: Pool, forward: Forward) -> None:
+    """An image from here has no study, so its bytes say whose it is, however often it is sent; never the shadow's."""
     desk = Desk(pool, forward, Canary(), SHARES)
-    answer = desk.ask(Lane.ROUTINE, image("1.0"))
-    finished(forward, [answer])
+    files = [image(f"{number / 8}") for number in range(24)] * 2
+    answers = [desk.ask(Lane.ROUTINE, one) for one in files]
+    finished(forward, answers)
 
-    result = answer.result()
-    assert (result.role, result.model_version) == (Role.CHAMPION, "1.0.0")
+    by = [answer.result().result.model_version for answer in answers]
+    assert by == ["2.0.0" if study_of(one)[:1] < "5" else "1.0.0" for one in files]
+    assert set(by) == {"1.0.0", "2.0.0"}
+
+
+def test_everybody_who_answers_is_listed(pool: Pool, forward: Forward) -> None:
+    """The champion first."""
+    listed = Desk(pool, forward, Canary(), SHARES).assigned()
+
+    assert [(one.model.version, one.role) for one in listed] == [
+        ("1.0.0", Role.CHAMPION),
+        ("3.0.0", Role.SHADOW),
+        ("2.0.0", Role.CANARY),
+    ]

@@ -1,15 +1,18 @@
 """Each answer of the door, over a real socket."""
 
 import json
+from base64 import b64decode
 from collections.abc import Iterator
 from pathlib import Path
 
 import jsonschema
+import numpy as np
 import pytest
 from structlog.testing import capture_logs
 
 from consumers.door.tokens import line_of
 from consumers.door.words import STATUSES
+from consumers.imaging.heatmap import png_of
 from radstream.logs import ALLOWED_KEYS
 from schemas.words import Reason
 from tests.running import until
@@ -50,6 +53,23 @@ def test_an_image_is_answered(site: Site) -> None:
         "lane": "routine",
     }
     assert answer.body["disclaimers"] == ["not for diagnostic use", "needs clinical review"]
+
+
+def test_a_heat_map_for_who_asks() -> None:
+    """The finding's, positive or not, as the log's images have it; nothing where nobody asks, null where none is."""
+    evidence = np.arange(8, dtype=np.float32).reshape(2, 2, 2) ** 2
+    with opened() as site:
+        assert site.predict("2.0", "?heatmap=true").body["heatmap"] is None
+        site.engine.evidence = evidence
+
+        found = {order: site.predict(order, "?heatmap=true").body for order in ("2.0", "-2.0")}
+        entries = site.batch(image("2.0"), image("view"), path="/v1/predict/batch?heatmap=true").body["results"]
+
+        assert b64decode(found["2.0"]["heatmap"]) == png_of(evidence, 1)
+        assert b64decode(found["-2.0"]["heatmap"]) == png_of(evidence, 0)
+        assert [one.get("heatmap") for one in entries] == [found["2.0"]["heatmap"], None]
+        assert "heatmap" not in site.predict("2.0").body
+        assert is_problem(site.predict("2.0", "?heatmap=perhaps"), 400)
 
 
 def test_the_lane_is_asked_for(site: Site) -> None:
