@@ -189,6 +189,7 @@ def _model_of(one: Assignment) -> dict[str, Any]:
         "digest": one.model.digest,
         "engine": one.model.engine.name,
         "architecture": manifest.architecture,
+        "members": [member.version for member in manifest.members],
         "input": {"height": one.model.spec.height, "width": one.model.spec.width},
         "classes": operating.classes,
         "positive": operating.positive,

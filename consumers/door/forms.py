@@ -64,6 +64,7 @@ class Model(BaseModel):
     digest: str = Field(description="SHA-256 of the package's manifest, which holds the hash of every other file.")
     engine: str
     architecture: str
+    members: list[str] = Field(description="Of an ensemble: the versions that answer in it.")
     input: dict[Literal["height", "width"], int]
     classes: list[str]
     positive: str

@@ -7,6 +7,7 @@ import sys
 from uuid import uuid4
 
 import pytest
+import stamina
 from confluent_kafka.admin import NewTopic
 
 from consumers.publish import InTransaction
@@ -15,7 +16,7 @@ from radstream.kafka import CALL_SECONDS, admin
 from radstream.kafka_broker import KafkaBroker
 from radstream.settings import Settings
 from radstream.stack.site import Site
-from schemas.errors import TransactionAborted
+from schemas.errors import KafkaDown, TransactionAborted
 from tests.running import until
 
 pytestmark = pytest.mark.stack
@@ -47,11 +48,14 @@ def test_a_zombie_s_batch_is_refused_after_a_rebalance(
 ) -> None:
     """Stopped past its session with a batch in hand, it wakes up when another has answered: one answer stands."""
     topic, group = f"fencing.{uuid4().hex[:8]}", f"fencing.{uuid4().hex[:8]}"
-    for created in admin(stack).create_topics([NewTopic(topic, 1, 1), NewTopic(f"{topic}.out", 1, 1)]).values():
+    client = admin(stack)
+    for created in client.create_topics([NewTopic(topic, 1, 1), NewTopic(f"{topic}.out", 1, 1)]).values():
         created.result(CALL_SECONDS)
     broker, code = KafkaBroker(stack), f"from {__name__} import zombie; zombie({topic!r}, {group!r})"
-    until(lambda: broker.begin_group(group, [topic]) or True, 30)
-    broker.begin_group(f"{group}.out", [f"{topic}.out"])
+    # A new topic's partitions have no leader for a moment.
+    begin = stamina.retry(on=KafkaDown, attempts=None, timeout=30)(broker.begin_group)
+    begin(group, [topic])
+    begin(f"{group}.out", [f"{topic}.out"])
     broker.writer().write([Outgoing(topic=topic, key=b"study", value=b"image", partition=0)])
     child = subprocess.Popen(
         [sys.executable, "-c", code], env=plain_environment | site.environment,
@@ -83,6 +87,6 @@ def test_a_zombie_s_batch_is_refused_after_a_rebalance(
         assert [one.value for one in answers] == [b"successor"]
     finally:
         child.kill()
-        child.wait()
+        child.communicate()
         if successor is not None:
             successor.close()

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
@@ -17,12 +18,16 @@ from consumers.engines.engine import Inference
 from consumers.engines.ensemble_engine import mean_of
 from consumers.ensembles import Member, ensemble_version
 from consumers.imaging.calibration import probabilities_of
+from consumers.imaging.inputs import normalise
 from consumers.models import load_model
 from consumers.packages import ModelPackage, load_package
 from radstream.commands.made_ensemble import EnsembleOrder, make_ensemble
 from radstream.commands.model import app
 from schemas.errors import ModelRefused, WrongCall
 from schemas.model_package import GRAPH, MANIFEST, REFERENCE
+from training.datasets import read_parts
+from training.operating import choose_threshold, fit_temperature
+from training.splits import Part
 
 Document = dict[str, object]
 
@@ -134,6 +139,42 @@ def test_a_given_threshold_stands_and_no_score_histogram_is_made_up(
     assert ensemble.manifest.described["metrics"] == {}
     assert reference["features"].keys() == theirs["features"].keys() - {"score"}
     assert "near_threshold" not in reference
+
+
+def test_films_fix_temperature_and_threshold_and_measure_them(members: list[ModelPackage], tmp_path: Path) -> None:
+    """On validation, from the mean by hand; the test part measures, and the score's histogram is the mean's."""
+    data = films_in(tmp_path / "films")
+    parts = read_parts(data, ("NORMAL", "PNEUMONIA"), members[0].manifest.input)
+    validation = parts[Part.VALIDATION]
+    tensors = np.stack([normalise(image, members[0].manifest.input) for image in validation.images])
+    answers = [open_engine(one, "onnxruntime").infer(tensors).logits for one in members]
+    temperatures = [one.manifest.operating.temperature for one in members]
+    mean = np.mean([probabilities_of(one, t) for one, t in zip(answers, temperatures, strict=True)], axis=0)
+
+    made = make_ensemble(EnsembleOrder(members=members, out=tmp_path, data=data, recall_wanted=0.9))
+
+    operating, described = made.manifest.operating, made.manifest.described
+    assert operating.temperature == pytest.approx(fit_temperature(np.log(mean), validation.labels), abs=0.02)
+    scores = probabilities_of(np.log(mean), operating.temperature)[:, 1]
+    assert operating.threshold == pytest.approx(choose_threshold(scores, validation.labels, 0.9).value, abs=0.002)
+    assert described["threshold"]["chosen_on"] == "validation"
+    assert described["metrics"]["test"]["auc"]["n"] == len(parts[Part.TEST])
+    reference = json.loads(made.read(REFERENCE))
+    assert sum(reference["features"]["score"]["counts"]) == len(validation)
+    assert reference["near_threshold"]["low"] < operating.threshold < reference["near_threshold"]["high"]
+
+
+def films_in(folder: Path) -> Path:
+    """Draw 80 films of noise, half of them brighter, of a patient each."""
+    folder.mkdir()
+    random = np.random.default_rng(0)
+    lines = ["file,label,patient"]
+    for number in range(80):
+        film = np.clip(random.normal(90 + 40 * (number % 2), 25, (32, 32)), 0, 255).astype(np.uint8)
+        cv2.imwrite(str(folder / f"{number}.png"), film)
+        lines.append(f"{number}.png,{('NORMAL', 'PNEUMONIA')[number % 2]},p{number}")
+    (folder / "labels.csv").write_text("\n".join(lines))
+    return folder
 
 
 def test_a_member_that_does_not_verify_refuses_the_ensemble(

@@ -47,6 +47,7 @@ def test_env_file_stands_below_the_environment(tmp_path: Path) -> None:
         ("RADSTREAM_ACK_DEADLINE_SECONDS", "0"),
         ("RADSTREAM_ACCEPT_UNKNOWN_SYNTAXES", "yes"),
         ("RADSTREAM_BATCH_IMAGES", "0"),
+        ("RADSTREAM_DEPLOY_LEAD_SECONDS", "4.9"),  # members count on five
     ],
 )
 def test_wrong_value_is_named(tmp_path: Path, name: str, value: str) -> None:
