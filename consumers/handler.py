@@ -31,7 +31,6 @@ class LoopLimits:
     busy_wait_s: float = 0.005  # wait for work in hand before looking for messages again (seconds)
     news_s: float = 0.5  # time between two looks at lag and readiness, while messages flow (seconds)
     keep_alive_s: float = 10.0  # longest time between two polls, which keep the membership (seconds)
-    unplaced_s: float = 20.0  # the longest wait for the group's offsets: twice a transaction's time-out (seconds)
     breaker_poll_s: float = 1.0  # time between two looks at an open breaker (seconds)
     abort_pause_s: float = 0.2  # wait after a transaction that was taken back (seconds)
 

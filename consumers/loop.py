@@ -47,7 +47,6 @@ class Loop(Generic[T]):
         self._ready_since: float | None = None  # when the oldest finished work was (monotonic seconds)
         self._told = 0.0  # when lag and readiness were last told (monotonic seconds)
         self._last_poll = self._monotonic()
-        self._placed = self._last_poll  # when the broker last kept no place in the log from us
         around.health.not_ready("joining the group", group)
         self._reader = around.broker.reader(group, topics, self._window.lose)
 
@@ -122,8 +121,6 @@ class Loop(Generic[T]):
     def _poll(self, limit: int, timeout_s: float) -> list[Message]:
         self._last_poll = self._monotonic()
         messages = self._reader.poll(limit, timeout_s)
-        if not messages:
-            self._settle_if_stalled()
         if self._last_poll - self._told >= self._limits.news_s or not len(self._window):
             self._told = self._last_poll
             self._tell(len(messages))
@@ -134,15 +131,6 @@ class Loop(Generic[T]):
         if self._reader.owned() and not self._troubled:
             self._around.health.ready(self._group)
         self._around.instruments.lag(self._group, self._reader.lag(), len(self._window) + taken)
-
-    def _settle_if_stalled(self) -> None:
-        """End what may keep the group's offsets from being given out, after a while."""
-        if self._troubled or len(self._window) or not self._reader.unplaced():
-            self._placed = self._monotonic()
-        elif self._monotonic() - self._placed > self._limits.unplaced_s:
-            self._placed = self._monotonic()
-            get_log().error("group's offsets are not given out: settling", group=self._group)
-            self._publisher.settle(self._reader)
 
     def _start(self, item: InHand[T]) -> None:
         begun = _tried(lambda: self._handler.begin(item.message))

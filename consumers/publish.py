@@ -11,9 +11,6 @@ from schemas.errors import KafkaDown, TransactionAborted
 class Publisher(Protocol):
     """Makes a batch final."""
 
-    def settle(self, reader: GroupReader) -> None:
-        """End what keeps the group's offsets from the reader, which owns partitions. Raises KafkaDown, Fenced."""
-
     def publish(self, records: Sequence[Outgoing], offsets: Offsets, reader: GroupReader) -> None:
         """Write records and commit offsets; raises TransactionAborted (nothing is visible), KafkaDown, Fenced."""
 
@@ -26,22 +23,6 @@ class InTransaction:
 
     def __init__(self, writer: TransactionalWriter) -> None:
         self._writer = writer
-
-    def settle(self, reader: GroupReader) -> None:
-        """Abort a transaction that holds an offset of the group and nothing else.
-
-        After a kill -9 of the broker a group once got no offsets from its coordinator any more, in any process (Kafka
-        4.3.1): as if a transaction that was over still held them. The marker of the producer's next transaction ends
-        that. It aborts: if results of the held transaction are visible, their events are answered again, under the same
-        ids; committed, it could pass over events that have no result.
-        """
-        self._writer.begin()
-        try:
-            self._writer.send_offsets(dict.fromkeys(sorted(reader.owned())[:1], 0), reader)
-        except TransactionAborted as error:
-            raise KafkaDown(f"a former transaction could not be settled: {error}") from error
-        finally:
-            self._writer.abort()
 
     def publish(self, records: Sequence[Outgoing], offsets: Offsets, reader: GroupReader) -> None:
         """Make a batch's results visible, all or none.
@@ -72,9 +53,6 @@ class AtLeastOnce:
 
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
-
-    def settle(self, reader: GroupReader) -> None:
-        """Do nothing: there are no transactions."""
 
     def publish(self, records: Sequence[Outgoing], offsets: Offsets, reader: GroupReader) -> None:
         """Write what there is to write, then commit: a crash in between repeats, and repeats carry the same ids."""

@@ -86,10 +86,6 @@ class StretchReader:
         """Give the partitions that are ours."""
         return self.inner.owned()
 
-    def unplaced(self) -> frozenset[Partition]:
-        """Give those without a place."""
-        return self.inner.unplaced()
-
     def seek(self, offsets: Offsets) -> None:
         """Read again."""
         self.inner.seek(offsets)
@@ -153,10 +149,6 @@ class Aside:
         self._inner = inner
         self._codec = codec
         self._progress = progress
-
-    def settle(self, reader: GroupReader) -> None:
-        """End what keeps the group's offsets."""
-        self._inner.settle(_member(reader))
 
     def publish(self, records: Sequence[Outgoing], offsets: Offsets, reader: GroupReader) -> None:
         """Make a batch's results final, in their own topic, with the replay's offsets."""

@@ -62,9 +62,6 @@ class GroupReader(Protocol):
     def owned(self) -> frozenset[Partition]:
         """Give the partitions that are ours at this moment."""
 
-    def unplaced(self) -> frozenset[Partition]:
-        """Give the owned partitions whose place in the log the broker has not told us yet."""
-
     def seek(self, offsets: Offsets) -> None:
         """Read these partitions again from these offsets; those that are no longer ours are passed over."""
 

@@ -124,10 +124,6 @@ class KafkaGroupReader:
         """Give the partitions that are ours at this moment."""
         return frozenset(self._owned)
 
-    def unplaced(self) -> frozenset[Partition]:
-        """Give the owned partitions that have delivered neither a message nor their end since they were assigned."""
-        return frozenset(self._owned - self._position.keys())
-
     def seek(self, offsets: Offsets) -> None:
         """Read these partitions again from these offsets; those that are no longer ours are passed over."""
         for one, offset in offsets.items():

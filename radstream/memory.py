@@ -28,7 +28,6 @@ class MemoryBroker:
         self.partitions_of = dict(topics)
         self.lock = threading.RLock()
         self.away = False  # set to let every call raise KafkaDown
-        self.keeps_offsets = False  # set to let groups read nothing until a transaction with offsets ends
         self.groups: dict[str, _Group] = {}
         self._clock = clock
         self._logs = {one: PartitionLog() for one in self.partitions(list(topics))}
@@ -90,7 +89,6 @@ class MemoryBroker:
         """Decide an open transaction and write its markers."""
         with self.lock:
             transaction.fate = fate
-            self.keeps_offsets = self.keeps_offsets and not transaction.offsets
             for one in transaction.touched:
                 self._logs[one].append(Entry(None, None))
             if fate is Fate.COMMITTED:
@@ -142,7 +140,7 @@ class MemoryGroupReader:
             self.polls += 1
             self._follow_rebalance()
             found: list[Message] = []
-            for one in [] if self._held or self._broker.keeps_offsets else sorted(self._position):
+            for one in [] if self._held else sorted(self._position):
                 more, self._position[one] = self._broker.read(one, self._position[one], limit - len(found))
                 found += more
             return found
@@ -150,10 +148,6 @@ class MemoryGroupReader:
     def owned(self) -> frozenset[Partition]:
         """Give the partitions that are ours at this moment."""
         return frozenset(self._position)
-
-    def unplaced(self) -> frozenset[Partition]:
-        """Give what is owned while the broker keeps the group's offsets to itself."""
-        return self.owned() if self._broker.keeps_offsets else frozenset()
 
     def seek(self, offsets: Offsets) -> None:
         """Read these partitions again from these offsets; those that are no longer ours are passed over."""

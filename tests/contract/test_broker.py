@@ -9,7 +9,6 @@ import pytest
 import stamina
 from confluent_kafka.admin import NewTopic
 
-from consumers.publish import InTransaction
 from radstream.broker import Broker, GroupReader, Message, Outgoing, Partition
 from radstream.kafka import admin
 from radstream.kafka_broker import KafkaBroker
@@ -199,20 +198,6 @@ class TestBroker:
         assert values_of(results, 1) == ["seen"]
         log.leave(reader)
         assert values_of(log.join("g"), 1) == ["a"]
-
-    def test_settling_leaves_no_trace(self, log: Log) -> None:
-        """A group that settled what went before reads and publishes as if nothing had been."""
-        reader = log.begun("g")
-        assert until(lambda: len(reader.owned()) == 2, reader)
-        publisher = InTransaction(log.broker.transactional_writer(f"g-{uuid4().hex}"))
-
-        publisher.settle(reader)
-
-        log.write("a", "b")
-        assert values_of(reader, 2) == ["a", "b"]
-        publisher.publish([], {Partition(log.topic, 0): 1}, reader)
-        log.leave(reader)
-        assert values_of(log.join("g"), 1) == ["b"]
 
     def test_readers_stop_at_the_first_open_transaction(self, log: Log) -> None:
         """What stands behind the last stable offset waits, even if it was written outside of transactions."""

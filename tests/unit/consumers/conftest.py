@@ -67,12 +67,6 @@ class Refusing:
     def __init__(self, inner: InTransaction, aborts: int) -> None:
         self._inner = inner
         self._left = aborts
-        self.settled = 0
-
-    def settle(self, reader: GroupReader) -> None:
-        """Count, and pass on."""
-        self.settled += 1
-        self._inner.settle(reader)
 
     def publish(self, records: Sequence[Outgoing], offsets: Offsets, reader: GroupReader) -> None:
         """Raise, then pass on."""

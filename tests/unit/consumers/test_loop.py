@@ -24,29 +24,6 @@ def test_results_and_offsets_become_visible_together(desk: Desk) -> None:
     assert (desk.read(OUTPUT), desk.committed) == (["A", "B"], 2)
 
 
-def test_offsets_that_are_not_given_out_are_settled_after_a_while(desk: Desk) -> None:
-    """A transaction that nobody ends keeps the offsets: waited for, then cleared away, and the group goes on."""
-    desk.broker.keeps_offsets = True
-    loop = desk.loop()
-    desk.send("a")
-
-    desk.turn(loop, times=19, seconds=1)
-    before = (desk.publisher.settled, desk.read(OUTPUT))
-    desk.turn(loop, times=4, seconds=1)
-
-    assert before == (0, [])
-    assert (desk.publisher.settled, desk.read(OUTPUT), desk.committed) == (1, ["A"], 1)
-
-
-def test_a_group_that_has_nothing_to_read_settles_nothing(desk: Desk) -> None:
-    """An idle group knows its place."""
-    loop = desk.loop()
-
-    desk.turn(loop, times=60, seconds=1)
-
-    assert desk.publisher.settled == 0
-
-
 def test_a_message_for_others_moves_the_offset_alone(desk: Desk) -> None:
     """What is to be passed by leaves no record and is not read again."""
     loop = desk.loop()
