@@ -10,6 +10,7 @@ The quick matrix (4 associations, disk, 0.5 and 10 MB) takes about 3 minutes, th
 import argparse
 import json
 import os
+import resource
 import shutil
 import statistics
 import subprocess
@@ -74,6 +75,16 @@ class Turn:
     cpu_ms: float
     servers_cpu_ms: float
     peak_rss_mb: float
+    senders_cpu_ms: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BareTurn:
+    """What the bare loop did in one round."""
+
+    images_per_second: float
+    cpu_ms_an_image: float
+    servers_cpu_ms_an_image: float
 
 
 class Bench:
@@ -89,7 +100,7 @@ class Bench:
     def measure(self, cell: Cell, rounds: int) -> dict[str, object]:
         """Let the receivers of a cell take turns; give the cell's figures."""
         turns: dict[str, list[Turn]] = {one.name: [] for one in cell.receivers}
-        bare: list[float] = []
+        bare: list[BareTurn] = []
         for _ in range(rounds):
             for receiver in cell.receivers:
                 turns[receiver.name].append(self._turn(cell, receiver))
@@ -99,11 +110,11 @@ class Bench:
         against = [one.sent.images_per_second for one in turns[reference]]
         found = {name: figures(these, against) for name, these in turns.items()}
         if bare:
-            found[BARE] = {"images_per_second": _median(bare)}
+            found[BARE] = {name: _median([getattr(one, name) for one in bare]) for name in BareTurn.__slots__}
             for name, these in turns.items():
                 if name.startswith(PUBLISHED):
                     rates = [one.sent.images_per_second for one in these]
-                    found[name]["ratio_to_bare"] = _ratio(rates, bare)
+                    found[name]["ratio_to_bare"] = _ratio(rates, [one.images_per_second for one in bare])
         print(_line(cell, found), flush=True)
         return {
             "size_mb": cell.size_mb,
@@ -122,9 +133,11 @@ class Bench:
         with receiver.running(self._folders[cell.storage]) as at:
             self._send(sender, self._films[0.5][:WARM_UP], at)
             before, servers = cpu_ms(at.pid), self._servers_cpu_ms()
+            children = _children_cpu_ms()
             with Peak(at.pid) as peak:
                 sent = self._send(sender, films, at)
-            turn = Turn(sent, cpu_ms(at.pid) - before, self._servers_cpu_ms() - servers, peak.mb)
+            children = _children_cpu_ms() - children
+            turn = Turn(sent, cpu_ms(at.pid) - before, self._servers_cpu_ms() - servers, peak.mb, children)
         self._forget_objects()
         return turn
 
@@ -136,9 +149,10 @@ class Bench:
     def _servers_cpu_ms(self) -> float:
         return sum(cpu_ms(pid) for pid in self._servers)
 
-    def _bare(self, size_mb: float) -> float:
+    def _bare(self, size_mb: float) -> "BareTurn":
         script = str(Path(__file__).with_name("_bare.py"))
         paths = [str(film.path) for film in self._films[size_mb]]
+        servers = self._servers_cpu_ms()
         done = subprocess.run(
             [sys.executable, script],
             env=self._environment,
@@ -148,8 +162,14 @@ class Bench:
             check=True,
         )
         found = json.loads(done.stdout)
+        images = int(found["images"])
+        turn = BareTurn(
+            images_per_second=images / found["seconds"],
+            cpu_ms_an_image=1000 * found["cpu_seconds"] / images,
+            servers_cpu_ms_an_image=(self._servers_cpu_ms() - servers) / images,
+        )
         self._forget_objects()
-        return float(found["images"] / found["seconds"])
+        return turn
 
     def _forget_objects(self) -> None:
         """Give the disk back: nobody reads them."""
@@ -165,10 +185,17 @@ def figures(turns: Sequence[Turn], reference: Sequence[float]) -> dict[str, obje
         "ratio_to_storescp": _ratio(rates, reference),
         "answer_ms": percentiles([ms for one in turns for ms in one.sent.answers_ms]),
         "cpu_ms_an_image": _median([one.cpu_ms / len(one.sent.answers_ms) for one in turns]),
+        "senders_cpu_ms_an_image": _median([one.senders_cpu_ms / len(one.sent.answers_ms) for one in turns]),
         "servers_cpu_ms_an_image": _median([one.servers_cpu_ms / len(one.sent.answers_ms) for one in turns]),
         "peak_rss_mb": _median([one.peak_rss_mb for one in turns]),
         "failed": sum(one.sent.failed for one in turns),
     }
+
+
+def _children_cpu_ms() -> float:
+    """Give what ended children have used: the senders, which are waited for."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return 1000 * (used.ru_utime + used.ru_stime)
 
 
 def _median(values: Sequence[float]) -> float:

@@ -1,14 +1,13 @@
 """From the spool to journal, object store and log: the one code path of every image, fresh or adopted.
 
-One thread registers what is ready in the journal, some store objects side by side, and one writes what is ready into
-the log: several at a time when several are ready, never waiting for more. STAT goes first at every queue. Servers
-that are away are waited for; the image stays in the spool.
+One thread registers what is ready in the journal, some store objects side by side, and writers write what is ready into
+the log (`publishing.py`): several at a time when several are ready, never waiting for more. STAT goes first at every
+queue. Servers that are away are waited for; the image stays in the spool.
 """
 
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -17,9 +16,10 @@ from dicom_listener.crash_points import Step
 from dicom_listener.header import Header, header_of_file
 from dicom_listener.identify import arrival_of, event_of
 from dicom_listener.keeper import keep
-from dicom_listener.patience import until_done
-from dicom_listener.spans import JOURNAL, PUBLISH, PUT, Way, headers, tell, timed
-from dicom_listener.waiting_line import POLL_SECONDS, WaitingLine
+from dicom_listener.patience import one_by_one, until_done
+from dicom_listener.publishing import Publishing
+from dicom_listener.spans import JOURNAL, PUT, Way, timed
+from dicom_listener.waiting_line import WaitingLine
 from dicom_listener.work import Ticket, Ways, Work
 from dicom_listener.yielding import TRICKLE
 from radstream.logs import get_log
@@ -27,15 +27,14 @@ from radstream.registration import Registered
 from radstream.service import Stop
 from radstream.spool import received_at
 from radstream.spool_entry import Entry
-from schemas.errors import Fenced, RadStreamError, cause_of
+from schemas.errors import Fenced, cause_of
 from schemas.identity import Pseudonyms, object_key
 
 STORING_THREADS = 4
-LARGEST_TRANSACTION = 64  # images that are registered together, events that are published together (count)
+LARGEST_TRANSACTION = 64  # images that are registered together (count)
 QUEUE_LIMIT = 4096  # entries in memory; the rest stays on the disk until there is room
 _REFILL = 512  # entries that are taken from the disk at a time: what a fresh image may have to wait behind
 _ASIDE_SECONDS = 60.0
-_HELD_SECONDS = 0.05
 _YIELD_SECONDS = 0.02  # between two looks at whether routine images may pass
 _YOUNG = timedelta(seconds=10)
 
@@ -49,22 +48,24 @@ class Forwarder:
         self._keys: Mapping[str, Pseudonyms] = {keys.key_id: keys for keys in ways.pseudonyms}
         self._to_register = WaitingLine()
         self._to_store = WaitingLine()
-        self._to_publish = WaitingLine()
         self._guard = threading.Lock()
         self._known: set[str] = set()
         self._aside: dict[str, float] = {}
-        self._held: list[tuple[float, Work]] = []  # of the publishing thread alone, as the next
-        self._unnoted: list[Work] = []  # in the log; the journal doesn't know yet
         self._threads: list[threading.Thread] = []
         self._stop = Stop()
-        self.failed: Fenced | None = None
+        self._publishing = Publishing(ways, self._done, self._set_aside, self._stop)
+
+    @property
+    def failed(self) -> Fenced | None:
+        """Why the service must end: another process has taken this one's place."""
+        return self._publishing.failed
 
     def start(self) -> None:
         """Adopt what the spool holds, then run until `stop`."""
         self._refill()
-        loops: list[Callable[[], None]] = [self._register_loop, self._publish_loop, self._keep_loop]
-        loops += [self._store_loop] * STORING_THREADS
-        self._threads = [threading.Thread(target=loop, name=loop.__name__, daemon=True) for loop in loops]
+        loops: list[Callable[[], None]] = [self._register_loop, self._keep_loop]
+        loops += [self._store_loop] * STORING_THREADS + self._publishing.loops()
+        self._threads = [threading.Thread(target=loop, name="forwarding", daemon=True) for loop in loops]
         for thread in self._threads:
             thread.start()
 
@@ -74,7 +75,6 @@ class Forwarder:
         deadline = time.monotonic() + seconds
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
-        self._ways.publisher.close()
 
     def submit(self, entry: Entry, header: Header, receive_s: float = 0.0) -> Ticket:
         """Forward a fresh entry, whose bytes came in `receive_s`; over the limit it waits on the disk for room."""
@@ -127,7 +127,7 @@ class Forwarder:
                     self._to_store.put(work)
                 until_done(partial(self._register, batch), self._stop)
             except Exception as error:  # noqa: BLE001 - the room's one loop: the images stay in the spool
-                self._one_by_one(self._register, batch, error)
+                one_by_one(self._register, batch, error, self._set_aside)
 
     def _allowed(self) -> int:
         """Wait until images may be taken; say how many. Routine ones yield to what arrives, STAT never does."""
@@ -191,78 +191,13 @@ class Forwarder:
         assert work.header is not None  # noqa: S101 - for the type checker: it was registered with it
         keys = self._keys[work.row.key_id]
         work.event = event_of(work.row, work.entry.note, work.header, keys, self._ways.bucket)
-        self._to_publish.put(work)
+        self._publishing.put(work)
 
     def _repeated(self, work: Work, row: Registered) -> None:
         if not work.is_repeat:  # purged: its object is there again
             self._ways.journal.stored_again(row.event_id)
         instruments.REPEATS.inc()
         self._done(work)
-
-    def _publish_loop(self) -> None:
-        with suppress(RadStreamError):  # the first batch tries again, and says so
-            self._ways.publisher.prepare()
-        while not self._stop.requested:
-            self._ask_again()
-            batch = self._to_publish.batch(LARGEST_TRANSACTION, 0 if self._unnoted else POLL_SECONDS)
-            try:
-                until_done(partial(self._publish, batch) if batch else self._note, self._stop)
-            except Fenced as error:
-                self.failed = error
-                return
-            except Exception as error:  # noqa: BLE001 - as above
-                self._one_by_one(self._publish, batch, error)
-        with suppress(RadStreamError):  # then the next start finds them in the log
-            self._note()
-
-    def _ask_again(self) -> None:
-        """Put back what another listener had in hand, when its time has come."""
-        held, self._held = self._held, []
-        for due, work in held:
-            if time.monotonic() >= due:
-                self._to_publish.put(work)
-            else:
-                self._held.append((due, work))
-
-    def _publish(self, batch: Sequence[Work]) -> None:
-        """Write a batch into the log and let its answers go; the journal learns of it with the next, or in `_note`."""
-        events = {work.event.event_id: work.event for work in batch if work.event}
-        answered = {
-            work.event.event_id: work.ticket.answered_at for work in batch if work.event and work.ticket.answered_at
-        }
-        with timed(batch, PUBLISH):
-            written = self._ways.publisher.publish(events, answered, headers(batch))
-        self._noted()
-        for key in written.new:
-            instruments.PUBLISHED.labels(events[key].lane).inc()
-        for work in batch:
-            if work.event and work.event.event_id in written.in_log:
-                self._unnoted.append(work)
-                work.ticket.published.set()
-                tell(self._ways.traces, work)
-            else:
-                self._held.append((time.monotonic() + _HELD_SECONDS, work))
-        self._ways.crash_points.reach(Step.BEFORE_NOTE)
-
-    def _note(self) -> None:
-        self._ways.publisher.note()
-        self._noted()
-
-    def _noted(self) -> None:
-        """End what the journal knows to be in the log."""
-        while self._unnoted:
-            self._done(self._unnoted.pop())
-
-    def _one_by_one(self, step: Callable[[Sequence[Work]], None], batch: Sequence[Work], error: Exception) -> None:
-        """Take each alone after a batch failed in a way that nobody foresaw, so that one can't hold up the rest."""
-        if len(batch) == 1:
-            self._set_aside(batch[0], error)
-            return
-        for work in batch:
-            try:
-                step([work])
-            except Exception as alone:  # noqa: BLE001 - as above
-                self._set_aside(work, alone)
 
     def _done(self, work: Work) -> None:
         self._ways.spool.forwarded(work.entry)

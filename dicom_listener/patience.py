@@ -1,8 +1,9 @@
 """Servers that are away are waited for: the image stays in the spool meanwhile."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from dicom_listener import instruments
+from dicom_listener.work import Work
 from radstream.service import Stop
 from schemas.errors import SchemaMissing, Unavailable
 
@@ -21,3 +22,20 @@ def until_done(step: Callable[[], None], stop: Stop) -> None:
             pause = min(2 * pause, _LONGEST_RETRY_SECONDS)
         else:
             return
+
+
+def one_by_one(
+    step: Callable[[Sequence[Work]], None],
+    batch: Sequence[Work],
+    error: Exception,
+    set_aside: Callable[[Work, Exception], None],
+) -> None:
+    """Take each alone after a batch failed in a way that nobody foresaw, so that one can't hold up the rest."""
+    if len(batch) == 1:
+        set_aside(batch[0], error)
+        return
+    for work in batch:
+        try:
+            step([work])
+        except Exception as alone:  # noqa: BLE001 - the room's one loop: the image stays in the spool
+            set_aside(work, alone)

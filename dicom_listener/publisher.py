@@ -1,4 +1,4 @@
-"""Events into the log, each once, in small Kafka transactions under the slot's transactional.id (promise 2)."""
+"""Events into the log, each once, in small Kafka transactions under a writer's transactional.id (promise 2)."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -11,6 +11,7 @@ from uuid import UUID
 from confluent_kafka import KafkaError, Message, Producer
 
 from dicom_listener.crash_points import Step
+from dicom_listener.fences import Fences, transactional_id
 from dicom_listener.log_reader import LogReader
 from dicom_listener.partitioner import partition_of
 from radstream.crash_points import CrashPoints
@@ -26,8 +27,6 @@ from schemas.words import Lane
 
 TOPIC_OF: Mapping[Lane, str] = {Lane.STAT: RECEIVED_STAT, Lane.ROUTINE: RECEIVED_ROUTINE}
 
-#: After this, a transaction that somebody else began is over: three times its time-out.
-FOREIGN_DOUBT_SECONDS = 3 * TRANSACTION_TIMEOUT_MS / 1000
 _TRANSACTION_SECONDS = TRANSACTION_TIMEOUT_MS / 1000
 
 
@@ -62,18 +61,20 @@ class _Record:
 class Publisher:
     """Writes batches of events. For one thread: transactions of one id follow each other."""
 
-    def __init__(self, settings: Settings, codec: Codec, journal: Journal, crash_points: CrashPoints) -> None:
+    def __init__(
+        self, settings: Settings, codec: Codec, journal: Journal, fences: Fences, crash_points: CrashPoints
+    ) -> None:
+        """`journal`: with the writer's name as its slot, of which it has the transactional.id."""
         self._settings = settings
         self._codec = codec
         self._journal = journal
         self._crash_points = crash_points
-        self._transactional_id = _transactional_id(settings.listener_slot)
+        self._fences = fences
+        self._transactional_id = transactional_id(journal.slot)
         self._producer: Producer | None = None
         self._log = LogReader(settings, codec)
         #: For each topic and partition an offset at which its log ended at some time.
         self._ends: dict[tuple[str, int], int] = {}
-        #: Slots whose images we adopted, and when we had fenced them.
-        self._fenced: dict[str, float] = {}
         #: What is in the log and not noted yet: when Success was decided.
         self._unnoted: dict[UUID, datetime] = {}
         self._holds = False  # locks of the journal
@@ -143,26 +144,13 @@ class Publisher:
             for partition in range(self._log.partitions_of(topic)):
                 self._end(topic, partition)
 
-    def fence(self, slot: str) -> None:
-        """End what a slot that nobody holds had begun, so that its doubts of before can be settled. Raises KafkaDown.
-
-        May be called from another thread than `publish`.
-        """
-        client = producer(self._settings, _transactional_id(slot))
-        with translated(slot):
-            client.init_transactions(CALL_SECONDS)
-        self._fenced[slot] = time.monotonic()
-
     def close(self) -> None:
         """Let the clients go."""
         self._log.close()
         self._producer = None
 
     def _may_settle(self, doubt: Doubt) -> bool:
-        if doubt.slot == self._settings.listener_slot or doubt.age_seconds > FOREIGN_DOUBT_SECONDS:
-            return True
-        fenced = self._fenced.get(doubt.slot)
-        return fenced is not None and doubt.age_seconds > time.monotonic() - fenced
+        return doubt.slot == self._journal.slot or self._fences.is_over(doubt.slot, doubt.age_seconds)
 
     def _transact(self, records: Sequence[_Record]) -> None:
         """Write events in one transaction; after any error the producer is thrown away and the log decides.
@@ -229,6 +217,7 @@ class Publisher:
             client = producer(self._settings, self._transactional_id)
             with translated(self._transactional_id):
                 client.init_transactions(CALL_SECONDS)
+            self._fences.fenced(self._journal.slot)
             self._producer = client
         return self._producer
 
@@ -257,7 +246,3 @@ class Publisher:
             starts[place] = min(starts.get(place, doubt.place.end_offset), doubt.place.end_offset)
         wanted = {doubt.event_id for doubt in doubts}
         return {found for place, start in starts.items() for found in self._log.events_from(*place, start)} & wanted
-
-
-def _transactional_id(slot: str) -> str:
-    return f"dicom_listener.{slot}"

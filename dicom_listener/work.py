@@ -67,7 +67,7 @@ class Ways:
     spool: Spool
     journal: Journal
     objects: Objects
-    publisher: Publisher
+    publishers: Sequence[Publisher]  # writers side by side
     pseudonyms: Sequence[Pseudonyms]
     bucket: str
     crash_points: CrashPoints

@@ -15,6 +15,7 @@ from dicom_listener.channel import Channel
 from dicom_listener.commitment_parts import commitment_parts
 from dicom_listener.contexts import STANDARD_SYNTAXES
 from dicom_listener.crash_points import Step
+from dicom_listener.fences import WRITERS, Fences, writer_of
 from dicom_listener.forwarder import Forwarder
 from dicom_listener.link import Link, ToldHealth, end_with_parent
 from dicom_listener.pace import Pace
@@ -83,7 +84,10 @@ def run(settings: Settings, health: Health, stop: Stop, *, link: Link, place: Pl
         lenient_syntaxes=STANDARD_SYNTAXES if settings.accept_unknown_syntaxes else None,
     )
     spool = Spool(settings.spool, settings.listener_slot)
-    journal = Journal(partial(connect, settings, SERVICE), vault, pseudonyms, settings.listener_slot)
+    journals = [
+        Journal(partial(connect, settings, SERVICE), vault, pseudonyms, writer_of(settings.listener_slot, number))
+        for number in range(WRITERS if settings.ack_policy == "published" else 1)
+    ]
     ids = RegistryIds(settings.schema_registry_url)
     yielding = Yielding(
         place.board,
@@ -91,11 +95,12 @@ def run(settings: Settings, health: Health, stop: Stop, *, link: Link, place: Pl
         yields=settings.ack_policy == "spool",
         is_filling=lambda: spool.used_percent() > settings.spool_shed_percent * FILLING_SHARE,
     )
+    fences = Fences(settings)
     ways = Ways(
         spool=spool,
-        journal=journal,
+        journal=journals[0],
         objects=s3_objects(settings),
-        publisher=Publisher(settings, Codec(ids), journal, crash_points),
+        publishers=[Publisher(settings, Codec(ids), one, fences, crash_points) for one in journals],
         pseudonyms=pseudonyms,
         bucket=settings.s3_bucket,
         crash_points=crash_points,
@@ -123,7 +128,7 @@ def run(settings: Settings, health: Health, stop: Stop, *, link: Link, place: Pl
             threading.Thread(target=reports.run, args=(stop,), name="commitment reports", daemon=True).start()
             ours = frozenset(slot_of(settings.listener_slot, number) for number in range(place.board.processes))
             threading.Thread(
-                target=_adopt, args=(ways, settings.spool, ours, stop), name="adoption", daemon=True
+                target=_adopt, args=(ways, fences, settings.spool, ours, stop), name="adoption", daemon=True
             ).start()
         while not stop.wait(_WATCH_SECONDS):
             if forwarder.failed is not None:
@@ -166,11 +171,11 @@ def _take_slot(spool: Spool, stop: Stop) -> None:
             return
 
 
-def _adopt(ways: Ways, root: Path, ours: frozenset[str], stop: Stop) -> None:
+def _adopt(ways: Ways, fences: Fences, root: Path, ours: frozenset[str], stop: Stop) -> None:
     """Move into our slot what slots hold that nobody has: of processes that were more before, of former names.
 
     1. lock the slot; one that somebody holds is not ours to take
-    2. fence its transactional.id, so that what it had begun is over
+    2. fence its transactional.ids, so that what it had begun is over
     3. move its images
     """
     while not stop.requested:
@@ -181,7 +186,7 @@ def _adopt(ways: Ways, root: Path, ours: frozenset[str], stop: Stop) -> None:
             except SettingInvalid:
                 continue
             try:
-                ways.publisher.fence(slot)
+                fences.fence_slot(slot)
                 get_log().info("slot adopted", slot=slot, images=ways.spool.take_over(other))
             except RadStreamError as error:
                 get_log().warning("slot not adopted", slot=slot, cause=error.cause)

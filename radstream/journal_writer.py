@@ -41,11 +41,11 @@ class Journal:
     def __init__(self, connect: Connect, vault: Vault, pseudonyms: Sequence[Pseudonyms], slot: str) -> None:
         self._transactions = Transactions(connect)
         self._registration = Registration(vault, pseudonyms, slot)
-        self._slot = slot
+        self.slot = slot
 
     def register(self, arrivals: Sequence[Arrival]) -> list[Registered]:
         """Give each image's row, made now where its event is new: one transaction for all. Raises PostgresDown."""
-        with self._transactions.begin() as cursor:
+        with self._transactions.statements() as cursor:
             return self._registration.register(cursor, arrivals)
 
     def stored_again(self, event: UUID) -> None:
@@ -125,7 +125,7 @@ class Journal:
             cursor.execute(_acknowledging(cursor, events))
 
     def _rows(self, places: Mapping[UUID, Place]) -> list[tuple[UUID, str, str, int, int]]:
-        return [(event, self._slot, place.topic, place.partition, place.end_offset) for event, place in places.items()]
+        return [(event, self.slot, place.topic, place.partition, place.end_offset) for event, place in places.items()]
 
 
 _PLACE = "(%s::uuid, %s, %s, %s, %s::bigint)"

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-import psycopg2.extras
+import psycopg2
 
 from radstream.journal import PUBLISHED_STATES, identity_of
 from radstream.vault import Vault
@@ -79,9 +79,19 @@ class _Before:
 _COLUMNS = tuple(Registered.__slots__)
 _ROW = ", ".join(_COLUMNS)
 
+#: The rows of instances, and one row of each study that is STAT.
+_KNOWN = (
+    f"SELECT {_ROW}, identifiers FROM journal WHERE instance_pseudonym = ANY(%s) "  # noqa: S608 - our own words
+    f"UNION ALL (SELECT DISTINCT ON (study_pseudonym) {_ROW}, identifiers FROM journal "
+    "WHERE study_pseudonym = ANY(%s) AND lane = 'stat') ORDER BY revision"
+)
+_INTO = f"INSERT INTO journal ({_ROW}, object_key, size_bytes, identifiers, slot) VALUES "  # noqa: S608 - our own words
+_INSERT = _INTO.encode() + b"%s; "
+_VALUES = f"({', '.join(['%s'] * (len(_COLUMNS) + 4))})"
+
 
 class Registration:
-    """Registers arrivals within the caller's transaction."""
+    """Registers arrivals, a batch in a transaction: two round trips where nothing is doubted and no key was rotated."""
 
     def __init__(self, vault: Vault, pseudonyms: Sequence[Pseudonyms], slot: str) -> None:
         self._vault = vault
@@ -89,22 +99,30 @@ class Registration:
         self._slot = slot
 
     def register(self, cursor: "cursor", arrivals: Sequence[Arrival]) -> list[Registered]:
-        """Give each image's row, in order, made now where its event is new.
+        """Give each image's row, in order, made now where its event is new. `cursor` is in no transaction.
 
-        1. lock the studies and instances, in one order for all listeners
+        1. begin; lock the studies and instances, in one order for all listeners
         2. read what the journal knows of them
         3. decide each in its turn, as if they had come one by one
-        4. insert the new rows
+        4. insert the new rows; commit
 
         A study keeps its first key. An event keeps its first lane; the images that come after a STAT one of their
         study are STAT.
         """
-        self._lock(cursor, arrivals)
-        keys = self._keys_of_studies(cursor, {arrival.study_uid for arrival in arrivals})
+        begin = self._locking(cursor, arrivals)
+        if len(self._pseudonyms) == 1:
+            keys = dict.fromkeys({arrival.study_uid for arrival in arrivals}, self._pseudonyms[0])
+        else:
+            cursor.execute(begin)
+            keys, begin = self._keys_of_studies(cursor, {arrival.study_uid for arrival in arrivals}), b""
         names = [self._event_of(arrival, keys[arrival.study_uid]) for arrival in arrivals]
-        rows, before = self._known(cursor, [keys[arrival.study_uid].uid(arrival.instance_uid) for arrival in arrivals])
+        rows, before, stat = self._known(
+            cursor,
+            begin,
+            [keys[arrival.study_uid].uid(arrival.instance_uid) for arrival in arrivals],
+            [keys[arrival.study_uid].uid(arrival.study_uid) for arrival in arrivals],
+        )
         self._doubt(cursor, {name for name, arrival in zip(names, arrivals, strict=True) if arrival.doubted}, rows)
-        stat = self._stat_studies(cursor, [keys[arrival.study_uid].uid(arrival.study_uid) for arrival in arrivals])
         new: list[tuple[Registered, Arrival]] = []
         for name, arrival in zip(names, arrivals, strict=True):
             if name in rows:
@@ -118,17 +136,15 @@ class Registration:
         self._insert(cursor, new)
         return [rows[name] for name in names]
 
-    def _lock(self, cursor: "cursor", arrivals: Sequence[Arrival]) -> None:
+    def _locking(self, cursor: "cursor", arrivals: Sequence[Arrival]) -> bytes:
         uids = {uid for arrival in arrivals for uid in (arrival.study_uid, arrival.instance_uid)}
-        cursor.execute(
-            "SELECT pg_advisory_xact_lock(hashtextextended(name, 0)) FROM unnest(%s) AS name",
+        return cursor.mogrify(
+            "BEGIN; SELECT pg_advisory_xact_lock(hashtextextended(name, 0)) FROM unnest(%s) AS name; ",
             (sorted(self._pseudonyms[0].uid(uid) for uid in uids),),
         )
 
     def _keys_of_studies(self, cursor: "cursor", uids: set[str]) -> dict[str, Pseudonyms]:
         newest = self._pseudonyms[0]
-        if len(self._pseudonyms) == 1:
-            return dict.fromkeys(uids, newest)
         by_name = {keys.uid(uid): (uid, keys) for uid in uids for keys in self._pseudonyms}
         cursor.execute(
             "SELECT study_pseudonym FROM journal WHERE study_pseudonym = ANY(%s) "
@@ -149,21 +165,26 @@ class Registration:
             cursor.execute("UPDATE journal SET state = 'publishing' WHERE event_id = ANY(%s)", (doubted,))
             rows.update({name: replace(rows[name], state="publishing") for name in doubted})
 
-    def _known(self, cursor: "cursor", instances: Sequence[str]) -> tuple[dict[UUID, Registered], dict[str, _Before]]:
-        """Read every revision of the instances: the rows by event, and the newest by instance."""
-        cursor.execute(
-            f"SELECT {_ROW}, identifiers FROM journal "  # noqa: S608 - our own words
-            "WHERE instance_pseudonym = ANY(%s) ORDER BY revision",
-            (list(instances),),
-        )
+    def _known(
+        self, cursor: "cursor", begin: bytes, instances: Sequence[str], studies: Sequence[str]
+    ) -> tuple[dict[UUID, Registered], dict[str, _Before], set[str]]:
+        """Read every revision of the instances: the rows by event, the newest by instance; and which studies are STAT.
+
+        `begin` goes before, in the same round trip; each statement sees what was committed when its turn came.
+        """
+        reading = cursor.mogrify(_KNOWN, (list(instances), list(studies)))
+        cursor.execute(begin + reading)
         found = [(_registered(values), sealed) for *values, sealed in cursor.fetchall()]
-        newest = {row.instance_pseudonym: (row, sealed) for row, sealed in found}
+        stat = {row.study_pseudonym for row, _ in found if row.lane is Lane.STAT}
+        ours = set(instances)
+        newest = {row.instance_pseudonym: (row, sealed) for row, sealed in found if row.instance_pseudonym in ours}
         return (
             {row.event_id: row for row, _ in found},
             {
                 name: _Before(row.event_id, row.revision, self._patient(row.event_id, sealed))
                 for name, (row, sealed) in newest.items()
             },
+            stat,
         )
 
     def _patient(self, event: UUID, sealed: bytes) -> tuple[str | None, ...] | None:
@@ -171,14 +192,6 @@ class Registration:
             return identity_of(self._vault.open(sealed, aad=str(event)))
         except BadMessage:
             return None
-
-    @staticmethod
-    def _stat_studies(cursor: "cursor", studies: Sequence[str]) -> set[str]:
-        cursor.execute(
-            "SELECT DISTINCT study_pseudonym FROM journal WHERE study_pseudonym = ANY(%s) AND lane = 'stat'",
-            (list(studies),),
-        )
-        return {name for (name,) in cursor.fetchall()}
 
     @staticmethod
     def _new_row(
@@ -206,12 +219,9 @@ class Registration:
         )
 
     def _insert(self, cursor: "cursor", new: Sequence[tuple[Registered, Arrival]]) -> None:
-        if not new:
-            return
-        psycopg2.extras.execute_values(
-            cursor,
-            f"INSERT INTO journal ({_ROW}, object_key, size_bytes, identifiers, slot) VALUES %s",  # noqa: S608
-            [
+        inserting = b""
+        if new:
+            rows = [
                 (
                     *(getattr(row, name) for name in _COLUMNS),
                     arrival.object_key,
@@ -220,8 +230,9 @@ class Registration:
                     self._slot,
                 )
                 for row, arrival in new
-            ],
-        )
+            ]
+            inserting = _INSERT % b", ".join(cursor.mogrify(_VALUES, row) for row in rows)
+        cursor.execute(inserting + b"COMMIT")
 
 
 def _registered(row: Sequence[Any]) -> Registered:

@@ -43,6 +43,7 @@ def test_an_image_is_kept_while_a_server_is_away(name: str, site: Site, listen: 
     listening = listen(RADSTREAM_ACK_DEADLINE_SECONDS=str(DEADLINE_SECONDS))
     before, during, repeated = film(), film(), film()
     listening.send(before)
+    listening.wait_empty()
 
     with away(site, name):
         began = time.monotonic()
@@ -139,7 +140,7 @@ def test_forwarded_files_go_after_a_checkpoint(listen: Callable[..., Listening])
 
     listening.send(film())
 
-    assert len(list(listening.spool.glob("*/*.done"))) == 1
+    until(lambda: len(list(listening.spool.glob("*/*.done"))) == 1, 15, "nothing was forwarded")
     until(lambda: not list(listening.spool.glob("*/*.done")), 15, "forwarded files stay")
 
 

@@ -238,6 +238,19 @@ def test_a_sender_that_goes_away_leaves_what_was_whole(door: tuple[Listening, in
     assert listening.events(half) == []
 
 
+def test_a_body_that_ends_too_early_is_no_success(door: tuple[Listening, int]) -> None:
+    """400: the length was kept, a part came whole and another began; what came whole is kept all the same."""
+    listening, port = door
+    whole, half = film(), film()
+
+    status, _, sequences = post(port, multipart(part10(whole), part10(half)[:-100], end=False))
+
+    assert (status, sequences) == (400, {})
+    until(lambda: not listening.waiting(), 30, "something is left")
+    assert len(listening.events(whole)) == 1
+    assert listening.events(half) == []
+
+
 def test_silent_senders_and_too_many_are_turned_away(module_listen: Callable[..., Listening]) -> None:
     """One request at a time: the next gets 503 and when to come again; a silent one gets 408 and leaves nothing."""
     port = unused_port()
@@ -275,9 +288,14 @@ def test_over_the_watermark_requests_are_put_off(module_listen: Callable[..., Li
     one = film()
 
     status, headers, _ = post(port, multipart(part10(one)))
+    with socket.create_connection(("127.0.0.1", port), 30) as polite:
+        head = f"POST /studies HTTP/1.1\r\nHost: x\r\nContent-Type: {TYPE}\r\nContent-Length: 1000\r\n"
+        polite.sendall(f"{head}Expect: 100-continue\r\n\r\n".encode())
+        answer = polite.recv(1000)
 
     assert status == 503
     assert int(headers["Retry-After"]) > 0
+    assert answer.startswith(b"HTTP/1.1 503 ")  # and not 100 Continue before it
     assert listening.events(one) == []
 
 

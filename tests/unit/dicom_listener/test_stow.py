@@ -2,6 +2,8 @@
 
 import io
 import json
+import socket
+import threading
 from email.message import Message
 from http import HTTPStatus
 
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 
 from dicom_listener.part10 import preamble_and_meta
 from dicom_listener.statuses import StoreStatus
-from dicom_listener.stow_body import BadLength, Dropped, NoLength, TooLarge, body
+from dicom_listener.stow_body import BadLength, Dropped, NoLength, PatientReader, TooLarge, TooSlow, body
 from dicom_listener.stow_file import FileHead
 from dicom_listener.stow_parts import Strange
 from dicom_listener.stow_request import Refused, StowTerms, admitted, stow_terms
@@ -101,6 +103,31 @@ def test_a_body_that_lies_is_told_apart(headers: dict[str, str], wire: bytes, er
     """Each fault is an error of its own."""
     with pytest.raises(error):
         list(body(_headers(**headers), _stream(wire), 100))
+
+
+def test_time_spent_waiting_adds_up() -> None:
+    """Ten waits, each well under the limit of silence, are over the limit of all."""
+    ours, theirs = socket.socketpair()
+    over = threading.Event()
+
+    def trickle() -> None:
+        while not over.wait(0.1):
+            theirs.send(b"x")
+
+    def ten_waits() -> None:
+        for _ in range(10):
+            assert reader.readinto(memoryview(bytearray(1)))
+
+    with ours, theirs:
+        sender = threading.Thread(target=trickle)
+        sender.start()
+        reader = PatientReader(ours, idle_seconds=30.0, sender_seconds=0.3)
+        try:
+            with pytest.raises(TooSlow):
+                ten_waits()
+        finally:
+            over.set()
+            sender.join()
 
 
 def test_study_and_lane_are_the_targets() -> None:
