@@ -1,11 +1,11 @@
 """Which images go through an engine together. Pure: no threads, and the time is an argument."""
 
 from collections import deque
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Collection, Hashable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from consumers.lanes import Turns
+from consumers.lanes import EVERYBODY, Turns
 from schemas.words import Lane
 
 M = TypeVar("M", bound=Hashable)
@@ -40,18 +40,22 @@ class Batches(Generic[M, T]):
         """Let an image wait."""
         self._waiting[lane].setdefault(model, deque()).append((now, item))
 
-    def take(self, now: float) -> tuple[M, list[T]] | None:
-        """Give the next batch, oldest image first; None when none is due."""
+    def take(self, now: float, taken: Collection[Lane] = EVERYBODY, *, held: bool = False) -> tuple[M, list[T]] | None:
+        """Give the next batch for who takes these lanes, oldest image first; None when none is due (`Turns.choose`)."""
         due = {lane: model for lane in Lane if (model := self._due(lane, now)) is not None}
-        if not due:
+        lane = self._turns.choose(due.keys(), taken, held=held)
+        if lane is None:
             return None
-        lane = self._turns.next(due.keys())
         model = due[lane]
         items = self._waiting[lane][model]
         batch = [items.popleft()[1] for _ in range(min(len(items), self._most(model)))]
         if not items:
             del self._waiting[lane][model]
         return model, batch
+
+    def waiting(self, lane: Lane) -> int:
+        """Say how many images of a lane wait."""
+        return sum(map(len, self._waiting[lane].values()))
 
     def due_at(self) -> float | None:
         """Give the time at which a batch will be due if no image comes; None when nothing waits."""

@@ -23,17 +23,28 @@ def fetch(objects: Objects, event: InstanceReceived, room: memoryview | None = N
     Raises ObjectMissing, ObjectCorrupt, ObjectStoreDown, NotEvaluable when it is too large. The size and the hash are
     checked: what a model sees is what the sender sent.
     """
+    found = read(objects, event, room)
+    check(event, found)
+    return found
+
+
+def read(objects: Objects, event: InstanceReceived, room: memoryview | None = None) -> memoryview:
+    """Read an event's object as `fetch` does; its hash is still to be checked before anybody believes it."""
     if event.size_bytes > MAX_OBJECT_BYTES:
         raise NotEvaluable(Reason.UNSUPPORTED_PIXELS, f"{event.size_bytes} bytes")
     found = (memoryview(bytearray(event.size_bytes)) if room is None else room)[: event.size_bytes]
     size = objects.get_into(event.object_key, found)
     if size != event.size_bytes:
         raise ObjectCorrupt(f"{event.object_key} has {size} bytes, the event says {event.size_bytes}")
+    return found
+
+
+def check(event: InstanceReceived, found: memoryview) -> None:
+    """Raise ObjectCorrupt where an object's hash is not its event's."""
     hasher = data_set_hasher(event.transfer_syntax_uid)
     hasher.update(found[data_set_at(found) :])
     if hasher.hexdigest() != event.sha256:
         raise ObjectCorrupt(f"{event.object_key} has another hash than the event")
-    return found
 
 
 def data_set_at(part10: bytes | memoryview) -> int:

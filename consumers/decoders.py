@@ -13,14 +13,16 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from multiprocessing.connection import Connection
 
 from prometheus_client import Gauge
 
-from consumers.claim_check import MAX_OBJECT_BYTES, fetch
+from consumers.claim_check import MAX_OBJECT_BYTES, check, read
 from consumers.decoder_frames import OUTPUT_BYTES, READY, Content, Decoded, answered, ask
 from consumers.imaging.inputs import InputSpec
-from consumers.lanes import LaneQueue
+from consumers.lanes import EVERYBODY, STAT_ALONE, LaneQueue
+from consumers.precedence import Precedence
 from consumers.shared_area import SharedArea
 from radstream.logs import get_log
 from radstream.objects import Objects
@@ -49,7 +51,8 @@ class Fetched:
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    fetch: Callable[[memoryview], int]  # puts the image into memory and gives its size (bytes)
+    fetch: Callable[[memoryview], memoryview]  # puts the image into memory and gives the part that it takes
+    check: Callable[[memoryview], None]  # raises where that is not what was sent
     size_bytes: int  # what it may have put there, also where it fails
     specs: Sequence[InputSpec]
     timeout_s: float
@@ -99,18 +102,43 @@ class DecoderProcess:
         """Where an image's bytes are put before `decode`: from the object store's socket into the decoder's memory."""
         return self._objects.view(0, MAX_OBJECT_BYTES)
 
-    def decode(self, size_bytes: int, specs: Sequence[InputSpec], timeout_s: float) -> tuple[Decoded, ...]:
+    def decode(
+        self,
+        size_bytes: int,
+        specs: Sequence[InputSpec],
+        timeout_s: float,
+        meanwhile: Callable[[], None] = lambda: None,
+    ) -> tuple[Decoded, ...]:
         """Decode the image at the start of `room`; raises NotEvaluable with its reason.
 
-        The reason is `decoder_crashed` when the process died or hangs.
+        The reason is `decoder_crashed` when the process died or hangs. `meanwhile` runs beside the decoder; what it
+        raises is raised here, whatever the decoder made of the image.
         """
         try:
             ask(self._link, size_bytes, specs)
+        except (OSError, ValueError) as error:
+            raise self._crashed() from error
+        doubt = _raised_by(meanwhile)
+        try:
+            return self._answer(specs, timeout_s)
+        except NotEvaluable as error:
+            if doubt is not None and error.reason is Reason.DECODER_CRASHED:
+                self._kill()  # who asks next must not get this image's answer
+            raise
+        finally:
+            if doubt is not None:
+                raise doubt
+
+    def _answer(self, specs: Sequence[InputSpec], timeout_s: float) -> tuple[Decoded, ...]:
+        try:
             if not self._link.poll(timeout_s):
                 raise NotEvaluable(Reason.DECODER_CRASHED, f"no answer in {timeout_s} s")
             return answered(self._link, specs, self._tensors)
         except (EOFError, OSError, ValueError, KeyError, TypeError) as error:
-            raise NotEvaluable(Reason.DECODER_CRASHED, f"exit status {self._process.poll()}") from error
+            raise self._crashed() from error
+
+    def _crashed(self) -> NotEvaluable:
+        return NotEvaluable(Reason.DECODER_CRASHED, f"exit status {self._process.poll()}")
 
     def forget(self, size_bytes: int) -> None:
         """Give back the memory of a large image, which was decoded or could not be fetched."""
@@ -119,29 +147,39 @@ class DecoderProcess:
     def end(self) -> None:
         """End the process, whatever it does."""
         self._link.close()
-        self._process.kill()
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(_STOP_SECONDS)
+        self._kill()
         self._objects.close()
         self._tensors.close()
 
+    def _kill(self) -> None:
+        self._process.kill()
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(_STOP_SECONDS)
+
 
 class Decoders:
-    """The pool. `submit` from any thread."""
+    """The pool. `submit` from any thread.
 
-    def __init__(self, objects: Objects, workers: int, timeout_s: float) -> None:
+    Where both lanes come, `precedence` keeps decoders for STAT beside the `workers`, which give them the processor.
+    """
+
+    def __init__(self, objects: Objects, workers: int, timeout_s: float, precedence: Precedence | None = None) -> None:
         self._objects = objects
         self._timeout_s = timeout_s
-        self._queue: LaneQueue[_Job] = LaneQueue()
+        self._precedence = precedence or Precedence()
+        self._queue: LaneQueue[_Job] = LaneQueue(self._precedence.way)
         self._ready = threading.Semaphore(0)
-        self._workers = workers
-        self._threads = [threading.Thread(target=self._work, name=f"decoder-{n}", daemon=True) for n in range(workers)]
+        taken = [EVERYBODY] * workers + [STAT_ALONE] * self._precedence.stat_threads
+        self._threads = [
+            threading.Thread(target=self._work, args=(lanes,), name=f"decoder-{n}", daemon=True)
+            for n, lanes in enumerate(taken)
+        ]
         for thread in self._threads:
             thread.start()
 
     def wait_ready(self) -> None:
         """Wait until every decoder has loaded its libraries."""
-        for _ in range(self._workers):
+        for _ in self._threads:
             self._ready.acquire()
 
     def submit(self, event: InstanceReceived, specs: Sequence[InputSpec]) -> Future[Fetched]:
@@ -149,22 +187,19 @@ class Decoders:
 
         The future raises what `fetch` raises; a reason of the decoder's is a value.
         """
-
-        def fetched(room: memoryview) -> int:
-            return len(fetch(self._objects, event, room))
-
-        return self._put(event.lane, _Job(fetched, event.size_bytes, specs, self._timeout_s))
+        fetched, checked = partial(read, self._objects, event), partial(check, event)
+        return self._put(event.lane, _Job(fetched, checked, event.size_bytes, specs, self._timeout_s))
 
     def submit_bytes(
         self, lane: Lane, content: Content, specs: Sequence[InputSpec], timeout_s: float
     ) -> Future[Fetched]:
         """Queue an image that is here already: a Part 10 file, a PNG or a JPEG."""
 
-        def copied(room: memoryview) -> int:
+        def copied(room: memoryview) -> memoryview:
             room[: len(content)] = content
-            return len(content)
+            return room[: len(content)]
 
-        return self._put(lane, _Job(copied, len(content), specs, min(timeout_s, self._timeout_s)))
+        return self._put(lane, _Job(copied, lambda _all: None, len(content), specs, min(timeout_s, self._timeout_s)))
 
     def _put(self, lane: Lane, job: _Job) -> Future[Fetched]:
         self._queue.put(lane, job)
@@ -181,18 +216,29 @@ class Decoders:
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
 
-    def _work(self) -> None:
-        decoder = DecoderProcess()
-        decoder.wait_ready()
+    def _work(self, taken: frozenset[Lane]) -> None:
+        decoder = self._started(taken)
         self._ready.release()
         try:
-            while (job := self._queue.take()) is not None:
+            while (job := self._queue.take(taken)) is not None:
                 if not decoder.alive:
-                    decoder = _replaced(decoder)
+                    decoder = self._replaced(decoder, taken)
                 if self._settle(decoder, job):
-                    decoder = _replaced(decoder)
+                    decoder = self._replaced(decoder, taken)
         finally:
             decoder.end()
+
+    def _started(self, taken: frozenset[Lane]) -> DecoderProcess:
+        fresh = DecoderProcess()
+        fresh.wait_ready()
+        if taken != STAT_ALONE:
+            self._precedence.yield_to_stat(fresh.pid)
+        return fresh
+
+    def _replaced(self, decoder: DecoderProcess, taken: frozenset[Lane]) -> DecoderProcess:
+        get_log().warning("decoder replaced", worker=decoder.pid)
+        decoder.end()
+        return self._started(taken)
 
     def _settle(self, decoder: DecoderProcess, job: _Job) -> bool:
         """Give the future its outcome; say whether the decoder must be replaced."""
@@ -208,23 +254,23 @@ class Decoders:
         return isinstance(outcome.images, NotEvaluable) and outcome.images.reason is Reason.DECODER_CRASHED
 
     def _worked(self, decoder: DecoderProcess, job: _Job) -> Fetched:
-        """Fetch and decode."""
+        """Fetch, then decode and check the hash side by side: what has another hash is no image, decoded or not."""
         begun = time.perf_counter()
         with BUSY.labels("fetch").track_inprogress():
-            size_bytes = job.fetch(decoder.room)
+            found = job.fetch(decoder.room)
         fetched = time.perf_counter()
         outcome: tuple[Decoded, ...] | NotEvaluable
         try:
             with BUSY.labels("decode").track_inprogress():
-                outcome = decoder.decode(size_bytes, job.specs, job.timeout_s)
+                outcome = decoder.decode(len(found), job.specs, job.timeout_s, partial(job.check, found))
         except NotEvaluable as error:
             outcome = error
         return Fetched(outcome, 1000 * (fetched - begun), 1000 * (time.perf_counter() - fetched))
 
 
-def _replaced(decoder: DecoderProcess) -> DecoderProcess:
-    get_log().warning("decoder replaced", worker=decoder.pid)
-    decoder.end()
-    fresh = DecoderProcess()
-    fresh.wait_ready()
-    return fresh
+def _raised_by(call: Callable[[], None]) -> RadStreamError | None:
+    try:
+        call()
+    except RadStreamError as error:
+        return error
+    return None

@@ -8,6 +8,7 @@ from typing import Protocol, TypeVar
 from consumers.breaker import BreakerStore
 from consumers.clock import Clock
 from consumers.instruments import Instruments
+from consumers.right_of_way import FreeWay, Way
 from consumers.starting import Pulse
 from consumers.verdicts import RetryLimit
 from consumers.window import InHand
@@ -60,3 +61,4 @@ class Surroundings:
     limits: LoopLimits = field(default_factory=LoopLimits)
     pulse: Pulse = field(default_factory=Pulse)
     traces: Traces = NO_TRACES
+    way: Way = field(default_factory=FreeWay)

@@ -5,7 +5,7 @@ else says "never retry" (the message is given up, and goes to the dead letters).
 """
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from typing import Generic, TypeVar
@@ -15,7 +15,7 @@ from consumers.handler import Handler, Surroundings
 from consumers.publish import Publisher
 from consumers.spans import batch_spans
 from consumers.starting import patiently
-from consumers.verdicts import DeadLetter, Hold, Retry, decide
+from consumers.verdicts import DeadLetter, Hold, Retry, decide, tried
 from consumers.window import InHand, Window, next_offsets
 from radstream.broker import Message, Outgoing
 from radstream.logs import get_log
@@ -23,7 +23,6 @@ from radstream.service import Stop
 from schemas.errors import KafkaDown, RadStreamError, TransactionAborted, Unavailable, cause_of
 
 T = TypeVar("T")
-V = TypeVar("V")
 
 
 class Loop(Generic[T]):
@@ -78,6 +77,7 @@ class Loop(Generic[T]):
             return
         self._take_in()
         self._judge()
+        self._around.way.in_hand(0 if self._troubled else len(self._window))
         if batch := self._due():
             self._hand_over(batch)
         else:
@@ -90,7 +90,8 @@ class Loop(Generic[T]):
         and not at all when nothing else is under way.
         """
         now = self._monotonic()
-        batch = self._window.ready(self._limits.batch) if now >= self._not_before else []
+        free = now >= self._not_before and not self._around.way.must_wait()
+        batch = self._window.ready(self._limits.batch) if free else []
         if not batch:
             self._ready_since = None
             return []
@@ -133,7 +134,7 @@ class Loop(Generic[T]):
         self._around.instruments.lag(self._group, self._reader.lag(), len(self._window) + taken)
 
     def _start(self, item: InHand[T]) -> None:
-        begun = _tried(lambda: self._handler.begin(item.message))
+        begun = tried(lambda: self._handler.begin(item.message))
         if isinstance(begun, Exception):
             item.future = Future()
             item.future.set_exception(begun)
@@ -182,6 +183,7 @@ class Loop(Generic[T]):
         self._around.instruments.published(self._group, len(batch), self._monotonic() - started)
         batch_spans(self._around.traces, self._group, batch, records, (begun, self._around.clock.utc()))
         self._window.remove(batch)
+        self._around.way.in_hand(len(self._window))
         self._calm()
 
     def _finished(self, batch: Sequence[InHand[T]]) -> list[Outgoing] | None:
@@ -191,7 +193,7 @@ class Loop(Generic[T]):
             for item in batch
             if item.given_up is None and item.future and (value := item.future.result()) is not None
         ]
-        made = _tried(lambda: self._handler.finish([value for _, value in work])) if work else []
+        made = tried(lambda: self._handler.finish([value for _, value in work])) if work else []
         if isinstance(made, Unavailable):
             self._slow_down(made)
             return None
@@ -277,11 +279,3 @@ class Loop(Generic[T]):
         if not self._breaker.is_open:
             self._reader.release()
             get_log().info("breaker closed", group=self._group)
-
-
-def _tried(call: Callable[[], V]) -> V | Exception:
-    """Call a handler, and give what it raised as a value for `decide`: the room's one net."""
-    try:
-        return call()
-    except Exception as error:  # noqa: BLE001 - nothing is swallowed: the loop dead-letters it or tries again
-        return error

@@ -16,15 +16,17 @@ from consumers.door.serve import Door
 from consumers.door.terms import door_terms
 from consumers.engines.choice import passes_at_one_time
 from consumers.expired import KnowingPurges, purged_by_journal
-from consumers.forward import Forward
+from consumers.forward import Forward, Told
 from consumers.handler import LoopLimits, Surroundings
 from consumers.heatmaps import HeatMaps, Which
 from consumers.inference import InferenceGroup
 from consumers.instruments import Instruments
 from consumers.lag_meter import lag_metered
 from consumers.loop import Loop
+from consumers.precedence import Precedence
 from consumers.publish import InTransaction
 from consumers.remembered import remembering
+from consumers.right_of_way import RightOfWay
 from consumers.starting import Pulse, frugal_memory, patiently, together
 from radstream.crash_points import CrashPoints
 from radstream.kafka_broker import KafkaBroker
@@ -72,13 +74,14 @@ def serve(settings: Settings, health: Health, stop: Stop) -> None:
     vault = Vault(settings.require_vault_key())
     terms = door_terms(settings) if settings.predict_port else None
     door = Door(terms) if terms else None
-    decoders = Decoders(s3_objects(settings), settings.decode_workers, settings.decode_timeout_seconds)
+    precedence = Precedence(RightOfWay(), stat_threads=1, nice=settings.routine_nice)
+    decoders = Decoders(s3_objects(settings), settings.decode_workers, settings.decode_timeout_seconds, precedence)
     pulse, instruments, traces = Pulse(), Instruments(), traces_of(settings, "inference")
     forward = Forward(
         BatchLimits(settings.batch_images, settings.batch_age_seconds),
         settings.forward_threads or passes_at_one_time(),
-        beat=pulse.beat,
-        counted=instruments.batch,
+        told=Told(pulse.beat, instruments.batch),
+        precedence=precedence,
     )
     engines = remembering(forward, settings)
     heatmaps = HeatMaps(s3_objects(settings), Which(settings.heatmaps))
@@ -118,7 +121,7 @@ def serve(settings: Settings, health: Health, stop: Stop) -> None:
             slot = f"{group}.{settings.inference_slot}"
             writer = patiently(lambda: around.broker.transactional_writer(slot), group, health, stop)
             if writer is not None:
-                here = replace(around, limits=limits_of(settings, lane))
+                here = replace(around, limits=limits_of(settings, lane), way=precedence.way.of(lane))
                 Loop(group, [TOPIC_OF[lane]], handler, InTransaction(MortalWriter(writer, points)), here).run(stop)
 
         _meter(instruments, decoders, forward)

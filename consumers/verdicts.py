@@ -1,8 +1,12 @@
 """What becomes of a message whose handling failed: pure decisions, as data."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from schemas.errors import RadStreamError
+
+V = TypeVar("V")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,3 +71,11 @@ def decide(error: Exception, attempts: int, limit: RetryLimit) -> Verdict:
     if attempts >= limit.attempts:
         return Hold(limit.hold_s)
     return Retry(limit.backoff_s(attempts))
+
+
+def tried(call: Callable[[], V]) -> V | Exception:
+    """Call a handler, and give what it raised as a value for `decide`: the room's one net."""
+    try:
+        return call()
+    except Exception as error:  # noqa: BLE001 - nothing is swallowed: the loop dead-letters it or tries again
+        return error

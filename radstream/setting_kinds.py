@@ -10,6 +10,7 @@ from schemas.identity import Pseudonyms
 _KEY_BYTES = 32
 _WHOLE = 100  # per cent
 _FOR_EVER_SECONDS = 1e9
+_NICEST = 19
 
 
 def setting(default: str | None, doc: str, parse: Callable[[str], Any] = str, *, secret: bool = False) -> Any:
@@ -150,4 +151,12 @@ def peers(text: str) -> dict[str, Peer]:
         if not ae or not host or "/" in host:
             raise ValueError("use AE=host:port or AE=tls://host:port, separated by commas")
         found[ae.strip()] = Peer(host.strip("[]"), positive(port), tls=plain != address.strip())
+    return found
+
+
+def nice(text: str) -> int:
+    """Read what is added to a nice value."""
+    found = int(text)
+    if not 0 <= found <= _NICEST:
+        raise ValueError(f"use 0 to {_NICEST}")
     return found

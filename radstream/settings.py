@@ -20,6 +20,7 @@ from radstream.setting_kinds import (
     names,
     natural,
     networks,
+    nice,
     one_of,
     peers,
     percent,
@@ -190,6 +191,11 @@ class Settings:
     )
     forward_threads: int | None = setting(
         None, "Forward passes at one time (count); else the cores that we may use, and two on a GPU.", positive
+    )
+    routine_nice: int = setting(
+        "10",
+        "Added to the nice value of what decodes and infers for routine too: STAT has the processor (0 to 19).",
+        nice,
     )
     window_images: int = setting("32", "Images in hand of each lane: read, not yet committed (count).", positive)
     commit_images: int = setting("16", "Most images of one transaction (count).", positive)

@@ -14,6 +14,7 @@ from consumers.handler import LoopLimits, Surroundings
 from consumers.instruments import Instruments
 from consumers.loop import Loop
 from consumers.publish import InTransaction
+from consumers.right_of_way import FreeWay, Way
 from consumers.window import InHand
 from radstream.broker import GroupReader, Message, Offsets, Outgoing, Partition
 from radstream.memory import MemoryBroker
@@ -90,6 +91,7 @@ class Desk:
     script: Script = field(default_factory=Script)
     breakers: MemoryBreakers = field(default_factory=MemoryBreakers)
     health: Health = field(default_factory=Health)
+    way: Way = field(default_factory=FreeWay)
     publisher: Refusing = field(init=False)
 
     def loop(self, slot: str = "group.0", aborts: int = 0) -> Loop[str]:
@@ -104,6 +106,7 @@ class Desk:
             health=self.health,
             clock=Clock(lambda: began + timedelta(seconds=self.now), lambda: self.now),
             limits=self.limits,
+            way=self.way,
         )
         self.publisher = Refusing(InTransaction(self.broker.transactional_writer(slot)), aborts)
         return Loop(GROUP, [SOURCE], self.script, self.publisher, around)

@@ -5,20 +5,27 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
 import pytest
 
 from consumers.decoder_frames import Decoded
-from consumers.decoders import DecoderProcess
+from consumers.decoders import DecoderProcess, Decoders
 from consumers.imaging.prepare import prepare
 from consumers.imaging.preprocess import InputSpec
+from consumers.precedence import Precedence
+from consumers.right_of_way import RightOfWay
 from consumers.shared_area import KEPT_BYTES
+from radstream.objects import MemoryObjects
 from radstream.phantoms.dicom import phantom
-from schemas.errors import NotEvaluable
-from schemas.words import Reason, ReviewReason
+from schemas.errors import NotEvaluable, ObjectCorrupt, ObjectMissing
+from schemas.instance_received import InstanceReceived
+from schemas.topics import RECEIVED_STAT
+from schemas.words import Lane, Reason, ReviewReason
 from tests.publishing import part10
+from tests.unit.schemas.samples import SAMPLES
 
 SPEC = InputSpec(64, 64, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
 PATIENCE_S = 30.0
@@ -133,6 +140,63 @@ def test_a_decoder_that_hangs_is_given_up(decoder: DecoderProcess, film: bytes) 
     while decoder.alive and time.monotonic() < deadline:
         time.sleep(0.01)
     assert not decoder.alive
+
+
+def corrupt() -> None:
+    """Find another hash."""
+    raise ObjectCorrupt("another hash")
+
+
+@pytest.mark.parametrize("kept", [1.0, 0.5])
+def test_another_hash_weighs_more_than_what_was_decoded(decoder: DecoderProcess, film: bytes, kept: float) -> None:
+    """The hash is checked beside the decoder; a picture and a reason alike are dropped, and the decoder goes on."""
+    decoder.room[: len(film)] = film
+    with pytest.raises(ObjectCorrupt):
+        decoder.decode(int(kept * len(film)), (SPEC,), PATIENCE_S, corrupt)
+
+    assert decoder.alive
+    assert isinstance(decoded(decoder, film, SPEC)[0], Decoded)
+
+
+def test_a_decoder_that_hangs_on_a_corrupt_image_answers_no_other(decoder: DecoderProcess, film: bytes) -> None:
+    """Its late answer would be taken for the next image's."""
+    os.kill(decoder.pid, signal.SIGSTOP)
+    decoder.room[: len(film)] = film
+
+    with pytest.raises(ObjectCorrupt):
+        decoder.decode(len(film), (SPEC,), 0.2, corrupt)
+
+    assert not decoder.alive
+
+
+def test_a_stat_image_finds_a_decoder_however_busy_routine_is(film: bytes) -> None:
+    """One is kept for it; the others stand still meanwhile, and are behind it at the processor."""
+    way = RightOfWay()
+    pool = Decoders(Hanging(), workers=1, timeout_s=PATIENCE_S, precedence=Precedence(way, stat_threads=1, nice=5))
+    pool.wait_ready()
+    event = SAMPLES[RECEIVED_STAT]
+    assert isinstance(event, InstanceReceived)
+    event = replace(event, lane=Lane.ROUTINE)
+    held = pool.submit(event, (SPEC,))
+
+    stat = pool.submit_bytes(Lane.STAT, film, (SPEC,), PATIENCE_S).result(PATIENCE_S)
+
+    assert not isinstance(stat.images, NotEvaluable)
+    assert not held.done()
+    Hanging.over.set()
+    assert isinstance(held.exception(PATIENCE_S), ObjectMissing)
+    pool.close()
+
+
+class Hanging(MemoryObjects):
+    """A store that answers when it is told to."""
+
+    over = threading.Event()
+
+    def get_into(self, key: str, room: memoryview) -> int:
+        """Wait."""
+        self.over.wait(PATIENCE_S)
+        return super().get_into(key, room)
 
 
 def test_a_decoder_ends_with_its_owner(film: bytes) -> None:

@@ -8,7 +8,9 @@ import pytest
 
 from consumers.batches import BatchLimits
 from consumers.engines.engine import Batch, Inference
-from consumers.forward import Forward
+from consumers.forward import Forward, Told
+from consumers.precedence import Precedence
+from consumers.right_of_way import RightOfWay
 from schemas.words import Lane
 from tests.unit.consumers.loaded import FirstPixel, loaded
 
@@ -105,6 +107,38 @@ def test_stat_goes_before_routine_that_waited_longer() -> None:
     assert engine.order == [0, 3, 1, 2]
 
 
+def test_a_stat_image_waits_for_no_pass_of_routine() -> None:
+    """A thread is kept for it; the next routine image waits until the STAT one is done."""
+    slow, quick = Slow(), FirstPixel()
+    way = RightOfWay()
+    forward = Forward(BatchLimits(), threads=1, precedence=Precedence(way, stat_threads=1, nice=1))
+    first = forward.submit(Lane.ROUTINE, loaded(slow), tensor(0))
+    assert slow.entered.acquire(timeout=30)
+
+    answer = forward.submit(Lane.STAT, loaded(quick), tensor(3)).result(30)
+
+    assert float(answer.inference.logits[0, 1]) == 3
+    assert not first.done()
+    slow.leave.set()
+    first.result(30)
+    forward.close()
+
+
+def test_stat_images_take_every_thread_when_there_are_many() -> None:
+    """The kept thread is not all that they get."""
+    slow = Slow()
+    forward = Forward(BatchLimits(), threads=1, precedence=Precedence(stat_threads=1))
+    model = loaded(slow)
+    futures = [forward.submit(Lane.STAT, model, tensor(value)) for value in range(4)]
+
+    assert slow.entered.acquire(timeout=30)
+    assert slow.entered.acquire(timeout=30)
+
+    slow.leave.set()
+    assert [float(future.result(30).inference.logits[0, 1]) for future in futures] == [0, 1, 2, 3]
+    forward.close()
+
+
 def test_a_batch_waits_for_more_until_it_is_old_or_full() -> None:
     """A GPU's batch: full at once, or after its age."""
     now = [0.0]
@@ -122,7 +156,7 @@ def test_a_batch_waits_for_more_until_it_is_old_or_full() -> None:
 def test_a_thread_that_works_says_so() -> None:
     """An engine that never returns must not look like health."""
     beats = threading.Semaphore(0)
-    forward = Forward(BatchLimits(), threads=1, beat=lambda _name: beats.release())
+    forward = Forward(BatchLimits(), threads=1, told=Told(beat=lambda _name: beats.release()))
 
     assert beats.acquire(timeout=30)
     forward.close()

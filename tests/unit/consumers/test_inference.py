@@ -19,7 +19,7 @@ from consumers.dead_letters import DeadLetters
 from consumers.decoder_frames import Decoded
 from consumers.decoders import Fetched
 from consumers.engines.engine import Batch, Inference
-from consumers.forward import Forward
+from consumers.forward import Forward, Told
 from consumers.handler import LoopLimits, Surroundings
 from consumers.headers import Address
 from consumers.heatmaps import HeatMaps, Which
@@ -160,7 +160,7 @@ def site() -> Site:
     broker.begin_group(GROUP, [RECEIVED_STAT])
     pool, engine, registry = Pool(MemoryObjects()), FirstPixel(), CollectorRegistry()
     instruments = Instruments(registry)
-    forward = Forward(BatchLimits(), threads=0, counted=instruments.batch)
+    forward = Forward(BatchLimits(), threads=0, told=Told(counted=instruments.batch))
     several = Several([Assignment(model=loaded(engine))])
     around = Surroundings(
         broker=broker,

@@ -5,7 +5,8 @@ import threading
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.lanes import TURNS, LaneQueue, Turns
+from consumers.lanes import EVERYBODY, STAT_ALONE, TURNS, LaneQueue, Turns
+from consumers.right_of_way import HOLD_SECONDS, RightOfWay
 from schemas.words import Lane
 
 BOTH = {Lane.STAT, Lane.ROUTINE}
@@ -53,6 +54,71 @@ def test_a_stat_item_overtakes_queued_routine_ones() -> None:
 
     assert queue.take() == "stat"
     assert queue.take() == "routine 0"
+
+
+@given(WAITING, st.data())
+def test_routine_gets_its_tenth_turn_while_it_is_held(history: list[set[Lane]], data: st.DataObject) -> None:
+    """Whoever takes: nine STAT images in a row, then who takes both takes routine, held or not."""
+    turns = Turns()
+    passed_over = 0
+
+    for waiting in history:
+        taken = data.draw(st.sampled_from([EVERYBODY, STAT_ALONE]))
+        lane = turns.choose(waiting, taken, held=True)
+        assert lane is None or lane in waiting & taken
+        if lane is Lane.ROUTINE:
+            assert passed_over >= TURNS - 1
+            passed_over = 0
+        elif Lane.ROUTINE in waiting:
+            assert taken == STAT_ALONE or passed_over < TURNS - 1
+            passed_over += lane is Lane.STAT
+
+
+def test_routine_stands_still_while_a_stat_image_is_in_hand() -> None:
+    """Nothing new is begun, and it goes on when the hand is empty."""
+    way = RightOfWay(lambda: 0.0)
+    queue: LaneQueue[str] = LaneQueue(way)
+    taken: list[str | None] = []
+    way.of(Lane.STAT).in_hand(1)
+    queue.put(Lane.ROUTINE, "routine")
+    taker = threading.Thread(target=lambda: taken.append(queue.take()))
+    taker.start()
+
+    taker.join(5 * HOLD_SECONDS)
+    assert taken == []
+    way.of(Lane.STAT).in_hand(0)
+    taker.join(5)
+
+    assert taken == ["routine"]
+
+
+def test_a_stat_lane_that_is_never_empty_holds_nobody_for_long() -> None:
+    """What it is owed after that, the turns decide."""
+    now = [0.0]
+    way = RightOfWay(lambda: now[0])
+    queue: LaneQueue[str] = LaneQueue(way)
+    queue.put(Lane.ROUTINE, "routine")
+
+    way.of(Lane.STAT).in_hand(1)
+    now[0] = HOLD_SECONDS
+    way.of(Lane.STAT).in_hand(2)
+
+    assert queue.take() == "routine"
+
+
+def test_a_thread_kept_for_stat_takes_nothing_else() -> None:
+    """It waits for the next STAT image, whatever else waits."""
+    queue: LaneQueue[str] = LaneQueue()
+    queue.put(Lane.ROUTINE, "routine")
+    taken: list[str | None] = []
+    taker = threading.Thread(target=lambda: taken.append(queue.take(STAT_ALONE)))
+    taker.start()
+
+    queue.put(Lane.STAT, "stat")
+    taker.join(5)
+
+    assert taken == ["stat"]
+    assert queue.take() == "routine"
 
 
 def test_a_closed_queue_lets_its_takers_go() -> None:

@@ -7,8 +7,10 @@ from dataclasses import replace
 import pytest
 
 from consumers.handler import LoopLimits
+from consumers.right_of_way import RightOfWay
 from radstream.service import Stop
 from schemas.errors import BadMessage, Fenced, ObjectMissing, ObjectStoreDown, PostgresDown
+from schemas.words import Lane
 from tests.unit.consumers.conftest import DEAD, GROUP, OUTPUT, Desk
 
 AWAY = ObjectStoreDown("away")
@@ -46,6 +48,44 @@ def test_nothing_newer_of_a_partition_is_committed_before_the_oldest_is_done(des
     desk.turn(loop)
 
     assert (desk.read(OUTPUT), desk.committed) == (["SLOW", "QUICK"], 2)
+
+
+def test_routine_opens_no_transaction_while_a_stat_image_is_in_hand(desk: Desk) -> None:
+    """The broker works for one at a time; the hand empties, and routine goes on."""
+    way = RightOfWay(lambda: desk.now)
+    desk.way = way.of(Lane.ROUTINE)
+    loop = desk.loop()
+    way.of(Lane.STAT).in_hand(1)
+    desk.send("a")
+
+    desk.turn(loop, times=2)
+    before = desk.read(OUTPUT)
+    way.of(Lane.STAT).in_hand(0)
+    desk.turn(loop)
+
+    assert (before, desk.read(OUTPUT)) == ([], ["A"])
+
+
+def test_a_stat_lane_says_what_it_has_in_hand(desk: Desk) -> None:
+    """From the poll to the commit; while a server is away it holds nobody up."""
+    way = RightOfWay(lambda: 0.0)
+    desk.way = way.of(Lane.STAT)
+    desk.script.waiting["slow"] = slow = Future()
+    loop = desk.loop()
+    seen = []
+    desk.send("slow")
+
+    desk.turn(loop)
+    seen.append(way.held_s() > 0)
+    slow.set_result("slow")
+    desk.turn(loop)
+    seen.append(way.held_s() > 0)
+    desk.script.begin_errors["away"] = [AWAY] * 99
+    desk.send("away")
+    desk.turn(loop, times=20, seconds=2)
+    seen.append(way.held_s() > 0)
+
+    assert seen == [True, False, False]
 
 
 def test_a_slow_image_holds_up_its_own_partition_only(desk: Desk) -> None:

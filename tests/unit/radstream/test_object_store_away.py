@@ -5,16 +5,19 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import urlsplit
 
 import pytest
 import urllib3
 from minio import Minio
 
+from radstream.object_fetch import Fetcher
 from radstream.objects import S3Objects
 from schemas.errors import ObjectMissing, ObjectStoreDown
 
 KEY = "instances/ab/ab.dcm"
-SIZE = 1000
+SIZE = 100_000
+BODY = bytes(range(250)) * (SIZE // 250)
 Answer = Callable[[BaseHTTPRequestHandler, threading.Event], None]
 
 
@@ -24,6 +27,21 @@ def cut_short(door: BaseHTTPRequestHandler, _over: threading.Event) -> None:
     door.send_header("Content-Length", str(SIZE))
     door.end_headers()
     door.wfile.write(bytes(SIZE // 2))
+
+
+def send_whole(door: BaseHTTPRequestHandler) -> None:
+    """Send all that is promised."""
+    door.send_response(HTTPStatus.OK)
+    door.send_header("Content-Length", str(SIZE))
+    door.end_headers()
+    door.wfile.write(BODY)
+
+
+def whole_and_goodbye(door: BaseHTTPRequestHandler, _over: threading.Event) -> None:
+    """Promise to keep the connection, and close it."""
+    door.protocol_version = "HTTP/1.1"
+    send_whole(door)
+    door.close_connection = True
 
 
 def silent(_door: BaseHTTPRequestHandler, over: threading.Event) -> None:
@@ -92,7 +110,7 @@ def store(answer: Answer) -> Iterator[S3Objects]:
         http_client=pool,
     )
     try:
-        yield S3Objects(client, "radstream", pool)
+        yield S3Objects(client, "radstream", pool, Fetcher(urlsplit(f"http://127.0.0.1:{server.server_port}"), 5, 0.5))
     finally:
         over.set()
         pool.clear()
@@ -105,9 +123,39 @@ def test_a_store_that_is_broken_is_away(answer: Answer) -> None:
     """Retriable: the image waits for it."""
     with store(answer) as objects, pytest.raises(ObjectStoreDown):
         objects.get(KEY)
+    with store(answer) as objects, pytest.raises(ObjectStoreDown):
+        objects.get_into(KEY, memoryview(bytearray(SIZE)))
 
 
 def test_only_the_store_s_own_word_makes_an_object_missing() -> None:
     """Permanent: NoSuchKey, in the store's own form."""
     with store(missing) as objects, pytest.raises(ObjectMissing):
         objects.get(KEY)
+    with store(missing) as objects, pytest.raises(ObjectMissing):
+        objects.get_into(KEY, memoryview(bytearray(SIZE)))
+
+
+def test_a_kept_connection_that_the_store_closed_is_opened_again() -> None:
+    """Servers close what is idle; the image must not wait for a retry."""
+    with store(whole_and_goodbye) as objects:
+        for _ in range(3):
+            room = bytearray(SIZE)
+            assert objects.get_into(KEY, memoryview(room)) == SIZE
+            assert room == BODY
+
+
+def test_connections_are_kept() -> None:
+    """A new one for each image would cost a round trip, and over TLS some milliseconds."""
+    peers: set[object] = set()
+
+    def whole(door: BaseHTTPRequestHandler, _over: threading.Event) -> None:
+        peers.add(door.client_address)
+        door.protocol_version = "HTTP/1.1"
+        send_whole(door)
+        door.close_connection = False
+
+    with store(whole) as objects:
+        for _ in range(3):
+            assert objects.get_into(KEY, memoryview(bytearray(SIZE))) == SIZE
+
+    assert len(peers) == 1
