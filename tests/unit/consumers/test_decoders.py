@@ -172,18 +172,20 @@ def test_a_decoder_that_hangs_on_a_corrupt_image_answers_no_other(decoder: Decod
 def test_a_stat_image_finds_a_decoder_however_busy_routine_is(film: bytes) -> None:
     """One is kept for it; the others stand still meanwhile, and are behind it at the processor."""
     way = RightOfWay()
-    pool = Decoders(Hanging(), workers=1, timeout_s=PATIENCE_S, precedence=Precedence(way, stat_threads=1, nice=5))
+    store = Hanging()
+    pool = Decoders(store, workers=1, timeout_s=PATIENCE_S, precedence=Precedence(way, stat_threads=1, nice=5))
     pool.wait_ready()
     event = SAMPLES[RECEIVED_STAT]
     assert isinstance(event, InstanceReceived)
     event = replace(event, lane=Lane.ROUTINE)
     held = pool.submit(event, (SPEC,))
+    assert store.entered.wait(PATIENCE_S)
 
     stat = pool.submit_bytes(Lane.STAT, film, (SPEC,), PATIENCE_S).result(PATIENCE_S)
 
     assert not isinstance(stat.images, NotEvaluable)
     assert not held.done()
-    Hanging.over.set()
+    store.over.set()
     assert isinstance(held.exception(PATIENCE_S), ObjectMissing)
     pool.close()
 
@@ -191,10 +193,13 @@ def test_a_stat_image_finds_a_decoder_however_busy_routine_is(film: bytes) -> No
 class Hanging(MemoryObjects):
     """A store that answers when it is told to."""
 
-    over = threading.Event()
+    def __init__(self) -> None:
+        super().__init__()
+        self.entered, self.over = threading.Event(), threading.Event()
 
     def get_into(self, key: str, room: memoryview) -> int:
         """Wait."""
+        self.entered.set()
         self.over.wait(PATIENCE_S)
         return super().get_into(key, room)
 

@@ -92,6 +92,18 @@ def test_routine_stands_still_while_a_stat_image_is_in_hand() -> None:
     assert taken == ["routine"]
 
 
+def test_who_waits_is_told_once_when_the_hand_is_empty() -> None:
+    """Routine goes on at once, not when its patience ends."""
+    way = RightOfWay(lambda: 0.0)
+    told: list[float] = []
+    way.whenever_clear(lambda: told.append(way.held_s()))
+
+    for count in (0, 1, 2, 1, 0, 0):
+        way.of(Lane.STAT).in_hand(count)
+
+    assert told == [0.0]
+
+
 def test_a_stat_lane_that_is_never_empty_holds_nobody_for_long() -> None:
     """What it is owed after that, the turns decide."""
     now = [0.0]
