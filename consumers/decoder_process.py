@@ -13,7 +13,7 @@ import cv2
 
 from consumers.claim_check import MAX_OBJECT_BYTES
 from consumers.decoder_frames import OUTPUT_BYTES, READY, answer, asked
-from consumers.imaging.prepare import Prepared, prepare
+from consumers.imaging.prepare import Prepared, prepare_all
 from consumers.imaging.wrap import as_part10
 from consumers.shared_area import SharedArea
 from schemas.errors import NotEvaluable
@@ -40,7 +40,7 @@ def main(descriptor: int, input_descriptor: int, output_descriptor: int) -> None
         outcome: list[Prepared] | NotEvaluable
         try:
             part10 = as_part10(objects.view(0, size_bytes))
-            outcome = [prepare(part10, spec) for spec in specs]
+            outcome = prepare_all(part10, specs)
         except NotEvaluable as error:
             outcome = error
         except MemoryError:

@@ -2,6 +2,9 @@
 
 import struct
 from dataclasses import dataclass
+from io import BytesIO
+
+from pydicom.encaps import generate_frames
 
 from schemas.errors import NotEvaluable
 from schemas.words import Reason
@@ -14,6 +17,10 @@ STAND_ALONE = frozenset({0x01, *range(0xD0, 0xD9)})
 END_OF_IMAGE = b"\xff\xd9"
 #: ISO/IEC 15444-1 A.5.1: SOC, then SIZ at once.
 J2K_START = b"\xff\x4f\xff\x51"
+
+#: PS3.5 A.4: an item's tag and length; the delimiter of the sequence.
+ITEM = struct.Struct("<4sI")
+ITEM_TAG, END_OF_ITEMS = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +37,19 @@ class FrameHeader:
 def undecodable(detail: str) -> NotEvaluable:
     """Make the error that every damaged frame ends in."""
     return NotEvaluable(Reason.UNDECODABLE, detail)
+
+
+def first_frame(encapsulated: memoryview) -> bytes:
+    """Return the only frame out of its item, without padding; its fragments joined where it has several (PS3.5 A.4)."""
+    offsets = ITEM.unpack_from(encapsulated)[1]
+    start = 2 * ITEM.size + offsets
+    tag, length = ITEM.unpack_from(encapsulated, start - ITEM.size)
+    if tag == ITEM_TAG and bytes(encapsulated[start + length : start + length + 4]) == END_OF_ITEMS:
+        end = start + length
+        while end > start and not encapsulated[end - 1]:  # padding to an even length
+            end -= 1
+        return bytes(encapsulated[start:end])
+    return next(generate_frames(BytesIO(encapsulated), number_of_frames=1))
 
 
 def whole(frame: bytes) -> bytes:

@@ -5,9 +5,8 @@ codestream is trusted: both are checked against each other and against a limit b
 """
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from typing import Any, TypeVar
 
 import cv2
@@ -16,11 +15,10 @@ import numpy as np
 import simplejpeg  # type: ignore[import-untyped] # ships no types; its two functions are wrapped here
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
-from pydicom.encaps import generate_frames
 
-from consumers.imaging.codestreams import FrameHeader, j2k_header, jpeg_header, undecodable, whole
+from consumers.imaging.codestreams import FrameHeader, first_frame, j2k_header, jpeg_header, undecodable, whole
 from consumers.imaging.part10 import DEFLATED, EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, Part10, PixelElement
-from consumers.imaging.reduced import HALVED, decode_halved
+from consumers.imaging.reduced import HALVED, decode_halved, halvings_for
 from schemas.errors import NotEvaluable
 from schemas.words import Reason
 
@@ -153,31 +151,40 @@ def decode(part10: Part10, wanted: tuple[int, int] | None = None) -> Frame:
 
     With `wanted` [rows, columns] a frame of wavelets may come smaller, never below that: see `reduced`.
     """
+    (frame,) = decode_all(part10, (wanted,))
+    return frame
+
+
+def decode_all(part10: Part10, wanted: Sequence[tuple[int, int] | None]) -> list[Frame]:
+    """Decode the only frame for several readers, as `decode` does for each; those that one size serves share it."""
     check_syntax(part10.transfer_syntax_uid)
     rows, columns, cell = check_pixels(part10)
     if part10.pixels is None or part10.pixels.is_encapsulated == (part10.transfer_syntax_uid in NATIVE):
         raise undecodable("pixel data are not in the form of their transfer syntax")
     if part10.transfer_syntax_uid in NATIVE:
         big = part10.transfer_syntax_uid == EXPLICIT_BIG
-        return Frame(_native(part10.pixels, big, rows, columns, cell), cell)
-    frame = bytes(_guarded(_first_frame, part10.pixels.data))
+        return [Frame(_native(part10.pixels, big, rows, columns, cell), cell)] * len(wanted)
+    frame = _guarded(first_frame, part10.pixels.data)
     if part10.transfer_syntax_uid == RLE:
-        return Frame(_run_length(frame, rows, columns, cell), cell)
+        return [Frame(_run_length(frame, rows, columns, cell), cell)] * len(wanted)
     read_header, decoder = DECODERS[part10.transfer_syntax_uid]
     header = read_header(frame)
     if (header.rows, header.columns, header.components) != (rows, columns, 1) or header.precision > cell.allocated:
         raise undecodable("codestream and data set disagree on the image's shape")
     frame = whole(frame)
-    small = (
-        decode_halved(part10.transfer_syntax_uid, frame, wanted, cell.stored)
-        if wanted and part10.transfer_syntax_uid in HALVED
-        else None
-    )
-    samples = _samples(_guarded(decoder, frame), rows, columns) if small is None else small
+    stored = cell.stored
     if header.precision != cell.stored:
         # The codestream is what was measured; an old BitsStored is often left over from before compression.
         cell = Cell(cell.allocated, header.precision, header.precision - 1, cell.signed)
-    return Frame(samples, cell)
+    small = part10.transfer_syntax_uid in HALVED
+    halvings = [halvings_for(frame, header, size) if small and size else 0 for size in wanted]
+    frames: dict[int, Frame] = {}
+    for number in sorted(set(halvings), reverse=True):
+        samples = decode_halved(part10.transfer_syntax_uid, frame, number, stored) if number else None
+        if samples is None and 0 not in frames:
+            frames[0] = Frame(_samples(_guarded(decoder, frame), rows, columns), cell)
+        frames[number] = frames[0] if samples is None else Frame(samples, cell)
+    return [frames[number] for number in halvings]
 
 
 def _native(pixels: PixelElement, big: bool, rows: int, columns: int, cell: Cell) -> Samples:  # noqa: FBT001 - byte order
@@ -197,11 +204,6 @@ def _native(pixels: PixelElement, big: bool, rows: int, columns: int, cell: Cell
         return np.frombuffer(data, np.uint8, wanted).reshape(rows, columns)
     order = ">u2" if big else "<u2"
     return np.frombuffer(data, order, rows * columns).astype(np.uint16, copy=False).reshape(rows, columns)
-
-
-def _first_frame(encapsulated: memoryview) -> bytes:
-    """Join the fragments of the only frame."""
-    return next(generate_frames(BytesIO(encapsulated), number_of_frames=1))
 
 
 def _run_length(frame: bytes, rows: int, columns: int, cell: Cell) -> Samples:

@@ -1,7 +1,7 @@
 """The one entry of this room: a DICOM object in, what a network reads out. Runs in a worker process."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,7 +10,7 @@ from pydicom.config import disable_value_validation
 
 from consumers.imaging.acquisition import acquired_at, acquisition
 from consumers.imaging.codestreams import undecodable
-from consumers.imaging.decode import check_pixels, check_syntax, decode
+from consumers.imaging.decode import check_pixels, check_syntax, decode_all
 from consumers.imaging.part10 import read_part10, transfer_syntax_of
 from consumers.imaging.preprocess import InputSpec, normalise, resize
 from consumers.imaging.quality import quality_of
@@ -47,28 +47,43 @@ def prepare(part10: bytes | memoryview, spec: InputSpec) -> Prepared:
     that is why it runs in a worker. Never raises anything else for bad input. One thread a process: pydicom's and
     Python's warnings are silenced for the process while it runs.
     """
+    (one,) = prepare_all(part10, (spec,))
+    return one
+
+
+def prepare_all(part10: bytes | memoryview, specs: Sequence[InputSpec]) -> list[Prepared]:
+    """Turn a Part 10 file into the inputs of several networks: each, bit for bit, as `prepare` makes it alone.
+
+    Parsed once, and decoded once where one size serves all: always, but for wavelets that two networks read at
+    different halvings.
+    """
     # pydicom's warnings quote values, which may be a patient's, and damaged ones are no news here.
     with disable_value_validation(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return _prepare(part10, spec)
+        return _prepare(part10, specs)
 
 
-def _prepare(part10: bytes | memoryview, spec: InputSpec) -> Prepared:
+def _prepare(part10: bytes | memoryview, specs: Sequence[InputSpec]) -> list[Prepared]:
     check_syntax(transfer_syntax_of(part10)[0])
     parsed = read_part10(part10)
     try:
         needs_review = check_scope(parsed.dataset)
         _, _, cell = check_pixels(parsed)
         numbers, taken_at = acquisition(parsed.dataset), acquired_at(parsed.dataset)
-        wanted = (spec.height, spec.width) if follows_from_tags(cell, parsed.dataset) else None
-        grey = resize(to_grey(decode(parsed, wanted), parsed.dataset), spec)
+        wanted = [(spec.height, spec.width) for spec in specs] if follows_from_tags(cell, parsed.dataset) else None
+        frames = decode_all(parsed, wanted or [None] * len(specs))
+        films = {id(frame): to_grey(frame, parsed.dataset) for frame in frames}
+        greys = [resize(films[id(frame)], spec) for frame, spec in zip(frames, specs, strict=True)]
     except NotEvaluable:
         raise
     # pydicom converts values lazily, so any access to a damaged element may raise whatever its value leads to.
     except Exception as error:
         raise undecodable(f"data set can't be read ({type(error).__name__})") from error
-    quality = quality_of(grey, (numbers["rows"], numbers["columns"]))
-    if quality.grave:
-        raise NotEvaluable(Reason.QUALITY, " ".join(quality.flags))
-    statistics = image_statistics(grey)
-    return Prepared(normalise(grey, spec), statistics, numbers, needs_review, taken_at, quality.scores, quality.flags)
+    made = []
+    for grey, spec in zip(greys, specs, strict=True):
+        quality = quality_of(grey, (numbers["rows"], numbers["columns"]))
+        if quality.grave:
+            raise NotEvaluable(Reason.QUALITY, " ".join(quality.flags))
+        statistics, tensor = image_statistics(grey), normalise(grey, spec)
+        made.append(Prepared(tensor, statistics, numbers, needs_review, taken_at, quality.scores, quality.flags))
+    return made

@@ -12,9 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consumers.imaging.pose import fitted, pose_of
+from consumers.imaging.statistics import counted
 from schemas.words import ReviewReason
-
-LEVELS = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +57,7 @@ def scores_of(grey: NDArray[np.uint8], sides: tuple[float, float]) -> dict[str, 
     """
     height, width = grey.shape
     middle = grey[height // 4 : height - height // 4, width // 4 : width - width // 4]
-    counts = np.bincount(middle.ravel(), minlength=LEVELS)
+    counts = counted(middle)
     dark, bright = (float(level) for level in np.searchsorted(np.cumsum(counts), np.array([0.05, 0.95]) * middle.size))
     pose = pose_of(grey)
     return {

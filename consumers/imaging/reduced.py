@@ -78,6 +78,8 @@ def decode_htj2k_halved(frame: bytes, halvings: int, stored: int) -> Samples:
     if depth not in DEPTHS_HTJ2K:
         raise undecodable("no spare bit tells what wrapped")
     samples = np.asarray(imagecodecs.htj2k_decode(frame, skipres=halvings))
+    if samples.dtype == np.uint16 and samples.max() < 2**depth:
+        return samples.astype(np.uint16, copy=False)
     if ((samples >= 3 * 2 ** (depth - 1)) & (samples < WRAPPED)).any():
         raise undecodable("samples have more bits than the data set says")
     bounded: NDArray[np.uint16] = np.minimum(np.where(samples >= WRAPPED, 0, samples), 2**depth - 1).astype(np.uint16)
@@ -94,17 +96,14 @@ HALVED: Mapping[str, Halved] = {
 }
 
 
-def decode_halved(syntax: str, frame: bytes, wanted: tuple[int, int], stored: int) -> Samples | None:
-    """Return a frame of `stored` bits at the smallest size that has [rows, columns]; None where it must come whole."""
-    header = j2k_header(frame)
-    halvings = halvings_for(frame, header, wanted)
-    if halvings == 0:
-        return None
+def decode_halved(syntax: str, frame: bytes, halvings: int, stored: int) -> Samples | None:
+    """Return a frame of `stored` bits, halved so often (at least once); None where it must come whole."""
     try:
         samples = HALVED[syntax](frame, halvings, stored)
     # Whatever a decoder stumbles over, the decoder of the whole frame is the one that judges it.
     except Exception:  # noqa: BLE001
         return None
+    header = j2k_header(frame)
     shape = (-(-header.rows >> halvings), -(-header.columns >> halvings))
     return samples if samples.shape == shape else None
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 from consumers.imaging.codestreams import undecodable
-from consumers.imaging.decode import Cell, Frame, Samples
+from consumers.imaging.decode import CELL_BYTE, Cell, Frame, Samples
 
 Values = NDArray[np.float64]
 #: A window function: values, centre, width to shares of full scale, 0 to 1.
@@ -44,14 +44,13 @@ def sigmoid(values: Values, centre: float, width: float) -> Values:
 WINDOWS: Mapping[str, Window] = {"LINEAR": linear, "LINEAR_EXACT": linear_exact, "SIGMOID": sigmoid}
 
 
-def values_of(cell: Cell) -> Values:
-    """Return the stored value of each bit pattern of a sample.
+def values_of(cell: Cell, patterns: int) -> Values:
+    """Return the stored value of each of the first bit patterns of a sample.
 
-    >>> values_of(Cell(allocated=8, stored=4, high_bit=3, signed=True))[[0, 7, 8, 15, 16]].tolist()
+    >>> values_of(Cell(allocated=8, stored=4, high_bit=3, signed=True), 256)[[0, 7, 8, 15, 16]].tolist()
     [0.0, 7.0, -8.0, -1.0, 0.0]
     """
-    patterns = np.arange(2**cell.allocated)
-    values = (patterns >> (cell.high_bit + 1 - cell.stored)) & (2**cell.stored - 1)
+    values = (np.arange(patterns) >> (cell.high_bit + 1 - cell.stored)) & (2**cell.stored - 1)
     if cell.signed:
         values = np.where(values >= 2 ** (cell.stored - 1), values - 2**cell.stored, values)
     return np.asarray(values, np.float64)
@@ -101,11 +100,16 @@ def follows_from_tags(cell: Cell, dataset: Dataset) -> bool:
 
 def grey_table(cell: Cell, dataset: Dataset, samples: Samples) -> NDArray[np.uint8]:
     """Return the 8-bit grey of each bit pattern: 256 or 65536 entries."""
-    values = modality(values_of(cell), dataset)
-    shares = voi(values, dataset, partial(_present, values, dataset, samples))
+    patterns = 2**cell.allocated
+    # What lies above the highest bit says nothing, so patterns repeat; plain 8 bits in a 16-bit cell are not shown as
+    # they are (`voi` tells by their number).
+    period = patterns if cell.high_bit < CELL_BYTE else 2 ** (cell.high_bit + 1)
+    repeated = partial(np.tile, reps=patterns // period)
+    values = modality(values_of(cell, period), dataset)
+    shares = voi(values, dataset, lambda: _present(repeated(values), dataset, samples))
     if dataset.get("PhotometricInterpretation") == "MONOCHROME1":
         shares = 1 - shares
-    return np.rint(shares * 255).astype(np.uint8)
+    return repeated(np.rint(shares * 255).astype(np.uint8))
 
 
 def to_grey(frame: Frame, dataset: Dataset) -> NDArray[np.uint8]:

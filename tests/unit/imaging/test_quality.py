@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from consumers.imaging.pose import Pose, log_odds, pose_of
 from consumers.imaging.prepare import prepare
 from consumers.imaging.preprocess import InputSpec, resize
-from consumers.imaging.quality import LEVELS, judge, limits, quality_of, scores_of
+from consumers.imaging.quality import judge, limits, quality_of, scores_of
+from consumers.imaging.statistics import LEVELS
 from radstream.phantoms.anatomy import chest
 from schemas.errors import NotEvaluable
 from schemas.words import Reason, ReviewReason

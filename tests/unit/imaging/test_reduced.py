@@ -1,21 +1,27 @@
 """A film of wavelets is decoded at the size that the network reads, and its answer stays what it was."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
+from itertools import combinations
 from pathlib import Path
+from typing import cast
 
 import cv2
 import imagecodecs
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from pydicom.encaps import encapsulate
 
 from consumers.engines.choice import open_engine
 from consumers.engines.decision import decide
-from consumers.imaging.decode import decode
+from consumers.imaging.codestreams import first_frame
+from consumers.imaging.decode import DECODERS, decode, decode_all
 from consumers.imaging.part10 import read_part10
-from consumers.imaging.prepare import Prepared, prepare
+from consumers.imaging.prepare import Prepared, prepare, prepare_all
 from consumers.imaging.preprocess import InputSpec
+from consumers.imaging.reduced import HALVED, Halved
 from consumers.packages import load_package
 
 ROOT = Path(__file__).parents[3]
@@ -131,3 +137,68 @@ def test_the_score_of_a_real_film_stays(syntax: str, dx: Build) -> None:
         ]
         assert answers[0].probabilities["PNEUMONIA"] == pytest.approx(answers[1].probabilities["PNEUMONIA"], abs=0.03)
         assert answers[0].finding == answers[1].finding
+
+
+SIDES = (64, 224, 256, 500)
+CODED: dict[str, Callable[[NDArray[np.uint16]], bytes] | None] = {
+    **ENCODE,
+    "1.2.840.10008.1.2.1": None,
+    "1.2.840.10008.1.2.4.70": partial(imagecodecs.jpeg8_encode, lossless=True, predictor=1, bitspersample=12),
+}
+
+
+@pytest.mark.parametrize("syntax", CODED)
+@pytest.mark.parametrize("tags", [WINDOW, {"bits": 12}], ids=["windowed", "stretched"])
+def test_several_networks_get_what_each_would_get_alone(
+    large: NDArray[np.uint16], dx: Build, syntax: str, tags: dict[str, int]
+) -> None:
+    """Bit for bit, in their order, whatever halving each of them reads."""
+    encode = CODED[syntax]
+    data = dx(large, syntax=syntax, **({"frame": encode(large)} if encode else {}), **tags)
+    specs = [InputSpec(side, side, (0.5, 0.4, 0.3), (0.2, 0.3, 0.4)) for side in SIDES]
+
+    for spec, one in zip(specs, prepare_all(data, specs), strict=True):
+        alone = prepare(data, spec)
+        assert one.tensor.tobytes() == alone.tensor.tobytes()
+        assert replace(one, tensor=alone.tensor) == replace(alone, tensor=alone.tensor)
+
+
+def counting(of_this: object, passes: list[int]) -> object:
+    """Wrap a decoder of halved frames, or a header's reader and a decoder of whole ones: note each pass."""
+    if isinstance(of_this, tuple):
+        header, decoder = of_this
+        return header, lambda frame: (passes.append(0), decoder(frame))[1]
+    halved = cast("Halved", of_this)
+    return lambda frame, halvings, stored: (passes.append(halvings), halved(frame, halvings, stored))[1]
+
+
+@pytest.mark.parametrize(("syntax", "decoded"), [(HTJ2K, [3, 3, 2, 0]), ("1.2.840.10008.1.2.4.70", [0, 0, 0, 0])])
+def test_a_film_is_decoded_once_for_all_that_read_one_size(
+    large: NDArray[np.uint16], dx: Build, syntax: str, decoded: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pass of the decoder is what costs: 30 to 900 ms of a whole film."""
+    encode = CODED[syntax]
+    assert encode is not None
+    parsed = read_part10(dx(large, syntax=syntax, frame=encode(large), **WINDOW))
+    passes: list[int] = []
+    for decoders in (HALVED, DECODERS):
+        if syntax in decoders:
+            monkeypatch.setitem(cast("dict[str, object]", decoders), syntax, counting(decoders[syntax], passes))
+
+    frames = decode_all(parsed, [(64, 64), (224, 224), (400, 400), (1200, 1200)])
+
+    assert sorted(passes) == sorted(set(decoded))
+    assert [frame.samples.shape[0] for frame in frames] == [2000 >> halvings for halvings in decoded]
+    for one, other in combinations(range(4), 2):
+        assert (frames[one] is frames[other]) == (decoded[one] == decoded[other])
+
+
+@pytest.mark.parametrize("length", [10_000_000, 4096, 10_001])
+def test_a_frame_in_fragments_is_the_same_frame(large: NDArray[np.uint16], length: int) -> None:
+    """One fragment is read where it lies, several are joined; what pads them to an even length is no part of it."""
+    frame = ENCODE[HTJ2K](large)
+    count = -(-len(frame) // length)
+
+    whole = first_frame(memoryview(encapsulate([frame], fragments_per_frame=count)))
+
+    assert whole.rstrip(b"\0") == frame.rstrip(b"\0")
