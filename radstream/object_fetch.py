@@ -16,7 +16,7 @@ from urllib.parse import SplitResult
 #: What http.client may hold back of a body when it has read the head: its buffer (bytes).
 _BUFFER_BYTES = 64 * 1024
 _MICROSECONDS = 1_000_000
-#: Of a connection that the server has closed meanwhile; a GET may be asked again.
+#: Of a connection that the server has closed meanwhile.
 _STALE = (http.client.RemoteDisconnected, http.client.CannotSendRequest, ConnectionError)
 
 
@@ -31,7 +31,7 @@ class _Kept:
 
 
 class Fetcher:
-    """GETs over one kept connection a thread."""
+    """GETs, and PUTs of what is small, over one kept connection a thread. Both may be asked twice."""
 
     def __init__(self, address: SplitResult, connect_seconds: float, read_seconds: float) -> None:
         self._address = address
@@ -56,6 +56,17 @@ class Fetcher:
         answer.close()
         return size
 
+    def put(self, path: str, body: bytes) -> int:
+        """PUT a small body, and give the answer's status; raises OSError and http.client.HTTPException."""
+        connection = self._connection()
+        try:
+            answer = self._asked(connection, path, body)
+            answer.read()
+        except BaseException:
+            connection.close()
+            raise
+        return answer.status
+
     def _connection(self) -> http.client.HTTPConnection:
         kept: _Kept | None = getattr(self._own, "kept", None)
         if kept is None:
@@ -63,11 +74,13 @@ class Fetcher:
             kept = self._own.kept = _Kept(kind(self._address.netloc, timeout=self._connect_seconds))
         return kept.connection
 
-    def _asked(self, connection: http.client.HTTPConnection, path: str) -> http.client.HTTPResponse:
+    def _asked(
+        self, connection: http.client.HTTPConnection, path: str, body: bytes | None = None
+    ) -> http.client.HTTPResponse:
         """Send the request, once more where the kept connection turns out to be closed."""
         if connection.sock is not None:
             with suppress(*_STALE):
-                return _sent(connection, path)
+                return _sent(connection, path, body)
             connection.close()
         connection.connect()
         whole, part = divmod(self._read_seconds, 1)
@@ -80,7 +93,7 @@ class Fetcher:
                 connection.sock.setsockopt(
                     socket.SOL_SOCKET, direction, struct.pack("ll", int(whole), int(part * _MICROSECONDS))
                 )
-        return _sent(connection, path)
+        return _sent(connection, path, body)
 
     def _read(self, connection: http.client.HTTPConnection, answer: http.client.HTTPResponse, room: memoryview) -> int:
         size = int(answer.headers["Content-Length"])
@@ -101,6 +114,6 @@ class Fetcher:
         return size
 
 
-def _sent(connection: http.client.HTTPConnection, path: str) -> http.client.HTTPResponse:
-    connection.request("GET", path, headers={"Accept-Encoding": "identity"})
+def _sent(connection: http.client.HTTPConnection, path: str, body: bytes | None) -> http.client.HTTPResponse:
+    connection.request("GET" if body is None else "PUT", path, body, {"Accept-Encoding": "identity"})
     return connection.getresponse()

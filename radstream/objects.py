@@ -23,6 +23,8 @@ _CONNECTIONS = 32
 _PART_BYTES = 8 * 1024 * 1024
 #: From this many parts on it is worth their requests and hashes to be able to send one again.
 _PARTS_AT_LEAST = 8
+#: Up to here an object is sent in one piece (bytes).
+_SMALL_BYTES = 64 * 1024
 _BLOCK_BYTES = 1024 * 1024
 
 #: S3's error codes that mean something other than "away". A test lists each and its twin.
@@ -70,14 +72,16 @@ class S3Objects:
             if size_bytes > _PART_BYTES * _PARTS_AT_LEAST:
                 self._client.put_object(self._bucket, key, body, size_bytes, part_size=_PART_BYTES)
                 return
-            response = self._pool.request(
-                "PUT",
-                self._client.presigned_put_object(self._bucket, key),
-                body=_blocks(body, size_bytes),
-                headers={"Content-Length": str(size_bytes)},
-            )
-            if response.status != HTTPStatus.OK:
-                raise ServerError(f"PUT was answered {response.status}", response.status)
+            url = self._client.presigned_put_object(self._bucket, key)
+            if size_bytes <= _SMALL_BYTES:
+                address = urlsplit(url)
+                status = self._fetcher.put(f"{address.path}?{address.query}", body.read(size_bytes))
+            else:
+                status = self._pool.request(
+                    "PUT", url, body=_blocks(body, size_bytes), headers={"Content-Length": str(size_bytes)}
+                ).status
+            if status != HTTPStatus.OK:
+                raise ServerError(f"PUT was answered {status}", status)
 
     def get(self, key: str) -> bytes:
         """Read an object whole; raise ObjectMissing or ObjectStoreDown."""

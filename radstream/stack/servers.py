@@ -100,7 +100,7 @@ def object_store(site: Site, tools: Tools) -> Launch:
     folders = [str(site.state_dir / name) for name in ("object-versions", "objects")]
     return Launch(
         argv=(
-            *(str(tools.versitygw), "--quiet", "--port", f"{LOOPBACK}:{site.ports['object_store']}"),
+            *(str(tools.versitygw), "--quiet", "--keep-alive", "--port", f"{LOOPBACK}:{site.ports['object_store']}"),
             *("posix", "--versioning-dir", *folders),
         ),
         environment={
