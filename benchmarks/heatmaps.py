@@ -3,8 +3,8 @@
 `python benchmarks/heatmaps.py [--rounds N]` writes benchmarks/results/heatmaps.json. The shipped model on ONNX
 Runtime with one thread, behind the service's own door; the real object store; rounds in turns, the ratio is the
 median of the rounds'. CPU is this process's own, all threads: on a busy machine it tells more than the rate. By
-default only positives get a map, so this is the most that they can cost. Nothing is fetched or decoded here: with the
-rest of the path the share is smaller.
+default only positives get a map, so this is the most that they can cost. Nothing is fetched or decoded here: what the
+default costs in the whole path, at several shares of positives, stands under `path` (benchmarks/_heatmaps_path.py).
 """
 
 import argparse
@@ -12,7 +12,8 @@ import statistics
 import time
 
 import numpy as np
-from _record import ROOT, running, write
+from _heatmaps_path import in_the_path
+from _record import ROOT, SERVERS, running, write
 
 from consumers.batches import BatchLimits
 from consumers.forward import Forward
@@ -63,12 +64,13 @@ def main() -> None:
     rounds = parser.parse_args().rounds
     model = load_model(load_package(MODEL), "onnxruntime")
     measured: dict[Which, list[tuple[float, float]]] = {Which.NONE: [], Which.ALL: []}
-    with running(("object_store",)) as (_, settings):
+    with running(SERVERS) as (site, settings):
         s3_objects(settings).ensure_bucket()
         rate_and_cpu(settings, model, Which.NONE, IMAGES)  # warm up
         for number in range(rounds):
             for which, found in measured.items():
                 found.append(rate_and_cpu(settings, model, which, number))
+        path = in_the_path(site, settings, MODEL, rounds)
     pairs = list(zip(measured[Which.NONE], measured[Which.ALL], strict=True))
     ratios = [with_maps[0] / without[0] for without, with_maps in pairs]
     cpu = [without[1] / with_maps[1] for without, with_maps in pairs]
@@ -83,6 +85,7 @@ def main() -> None:
             "ratio": round(statistics.median(ratios), 3),
             "ratio_by_cpu": round(statistics.median(cpu), 3),
             "bar": 1 - BAR,
+            "path": path,
         },
     )
 
