@@ -121,6 +121,9 @@ def test_a_replay_after_a_rollback_takes_the_place_of_what_the_withdrawn_version
     until(lambda: shown(trial.settings, first) == [first.result_id], 60, "it is not shown")
 
     trial.command("rollback", trial.model, "--reason", "a test")
+    until(lambda: datetime.now(UTC) > trial.past()[-1].effective_from, 30)
+    later = trial.sender.send(film())
+    until(lambda: answered_by(made, trial, [later], "1.0.0"), 60, "the rollback was not read")
     trial.sender.put(event, whole)
     ours = [one for one in letters(trial.settings, cause="object_missing") if one.group == group]
     replay(trial.settings, [one.id for one in ours])
