@@ -96,7 +96,10 @@ def make_object_folders(site: Site, _tools: Tools) -> None:
 
 
 def object_store(site: Site, tools: Tools) -> Launch:
-    """Start versitygw over a folder. It answers before the disk does: no promise over a power cut."""
+    """Start versitygw over a folder. It answers before the disk does: no promise over a power cut.
+
+    Without `--keep-alive` it closes a connection after each answer, and each put and get pays for a new one.
+    """
     folders = [str(site.state_dir / name) for name in ("object-versions", "objects")]
     return Launch(
         argv=(

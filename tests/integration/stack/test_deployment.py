@@ -117,3 +117,10 @@ def test_groups_of_the_live_lanes_have_their_place(stack: Settings) -> None:
 
     assert groups["sink.postgres"] == (COMPLETED,)
     assert groups["inference.chest-pneumonia.stat"] == (RECEIVED_STAT,)
+
+
+def test_the_object_store_keeps_connections(stack: Settings) -> None:
+    """A put or a get does not pay for a connection of its own."""
+    answer = urllib3.request("GET", stack.s3_url, retries=False)
+
+    assert answer.headers.get("Connection", "keep-alive").lower() == "keep-alive"
