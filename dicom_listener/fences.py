@@ -9,8 +9,8 @@ import time
 from radstream.kafka import CALL_SECONDS, TRANSACTION_TIMEOUT_MS, producer, translated
 from radstream.settings import Settings
 
-#: Writers of a slot under policy `published` (count): more of them make smaller transactions, which cost processor.
-WRITERS = 2
+#: Writers of a slot under policy `published` (count).
+WRITERS = 4
 #: Writers that a slot may ever have had (count): whoever adopts it fences all their ids. Never make it fewer.
 MOST_WRITERS = 4
 #: After this, a transaction that somebody else began is over: three times its time-out.
