@@ -25,6 +25,8 @@ class BufferedSocket(AssociationSocket):
         self._buffer = memoryview(bytearray(BUFFER_BYTES))
         self._start = self._end = 0
         self._poll = Poll(client_socket.fileno(), bell)
+        self.ahead = BUFFER_BYTES  # how much is read into the buffer at most: what stands there is copied once more
+        self._whole = 0 if isinstance(client_socket, ssl.SSLSocket) else socket.MSG_WAITALL
 
     @property
     def ready(self) -> bool:
@@ -62,15 +64,36 @@ class BufferedSocket(AssociationSocket):
     def take(self, most: int) -> memoryview:
         """Give 1 to `most` bytes, in place: they are overwritten by the next call. Raises ConnectionError."""
         if self._start == self._end:
-            if self.socket is None:
-                raise ConnectionError("the socket is closed")
-            self._start, self._end = 0, self.socket.recv_into(self._buffer)
-            if not self._end:
-                raise ConnectionError("the peer closed the connection")
+            self._start, self._end = 0, 0
+            self._end = self._read(self._buffer[: self.ahead], 0)
         stop = min(self._end, self._start + most)
         view = self._buffer[self._start : stop]
         self._start = stop
         return view
+
+    def peek(self, count: int, first: int) -> memoryview | None:
+        """Give the next bytes and leave them there; None when they don't begin with `first`. Raises ConnectionError."""
+        if self._end - self._start < count:
+            self._buffer[: self._end - self._start] = self._buffer[self._start : self._end]
+            self._start, self._end = 0, self._end - self._start
+            while self._end < count:
+                if self._end and self._buffer[0] != first:
+                    return None
+                self._end += self._read(self._buffer[self._end : count], 0)
+        found = self._buffer[self._start : self._start + count]
+        return found if found[0] == first else None
+
+    def skip(self, count: int) -> None:
+        """Pass by bytes that `peek` has given."""
+        self._start += count
+
+    def fill(self, room: memoryview) -> None:
+        """Read straight into the caller's memory until it is full. Raises ConnectionError at the end."""
+        at = min(self._end - self._start, len(room))
+        if at:
+            room[:at] = self.take(at)
+        while at < len(room):
+            at += self._read(room[at:] if at else room, self._whole)
 
     def answer(self, data: bytes) -> None:
         """Send all of a PDU of our own; raise OSError.
@@ -82,3 +105,11 @@ class BufferedSocket(AssociationSocket):
             raise ConnectionError("the socket is closed")
         self.socket.sendall(data)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+
+    def _read(self, room: memoryview, flags: int) -> int:
+        if self.socket is None:
+            raise ConnectionError("the socket is closed")
+        count = self.socket.recv_into(room, 0, flags)
+        if not count:
+            raise ConnectionError("the peer closed the connection")
+        return count

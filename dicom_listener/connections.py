@@ -147,7 +147,7 @@ class Associations:
     def open(self, ae: AE, caller: Caller, client: socket.socket, request: bytes) -> None:
         """Start an association whose request has been read."""
         settings = self._settings
-        client.settimeout(settings.dimse_seconds)
+        _limit_waiting(client, settings.dimse_seconds)
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         assoc = GatedAssociation(ae, caller, self._gate, self._end)
         assoc.dul = dul = GatedDul(assoc, self._door, settings.maximum_pdu_bytes, request)
@@ -178,6 +178,20 @@ class Associations:
         with self._lock:
             self._there.discard(assoc)
         self._tell(assoc)
+
+
+def _limit_waiting(client: socket.socket, seconds: float) -> None:
+    """Let no read or write wait longer than this: by the kernel, which then reads whole PDUs in one call.
+
+    Python's own time-out makes a socket non-blocking, and each read a poll and a read of what happens to be there.
+    """
+    if isinstance(client, ssl.SSLSocket):
+        client.settimeout(seconds)
+        return
+    client.settimeout(None)
+    limit = struct.pack("ll", int(seconds), int(seconds % 1 * 1_000_000))
+    for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+        client.setsockopt(socket.SOL_SOCKET, option, limit)
 
 
 def _one_at_a_time(_event: evt.Event) -> tuple[int, int]:

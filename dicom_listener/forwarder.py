@@ -25,8 +25,8 @@ from dicom_listener.yielding import TRICKLE
 from radstream.logs import get_log
 from radstream.registration import Registered
 from radstream.service import Stop
-from radstream.spool import received_at
 from radstream.spool_entry import Entry
+from radstream.spool_names import received_at
 from schemas.errors import Fenced, cause_of
 from schemas.identity import Pseudonyms, object_key
 
@@ -144,9 +144,7 @@ class Forwarder:
         ways.crash_points.reach(Step.BEFORE_JOURNAL)
         for work in batch:
             note = work.entry.note
-            work.header = work.header or header_of_file(
-                work.entry.path, note.data_set_offset, note.size_bytes, note.transfer_syntax_uid
-            )
+            work.header = work.header or header_of_file(work.entry.path, *work.entry.data_set, note.transfer_syntax_uid)
         with timed(batch, JOURNAL):
             rows = ways.journal.register([arrival_of(work.entry.note, work.header) for work in batch if work.header])
         ways.crash_points.reach(Step.AFTER_JOURNAL)

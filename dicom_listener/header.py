@@ -5,7 +5,6 @@ pydicom reads all values before it lets us choose; on a mapped file this walk is
 """
 
 import mmap
-import os
 import struct
 import zlib
 from collections.abc import Iterator, Mapping
@@ -109,31 +108,45 @@ def read_header(data: memoryview, transfer_syntax_uid: str, *, is_cut: bool = Fa
     return Header({WANTED[tag]: _text(value, encodings) for tag, value in raw.items()})
 
 
-def header_of_file(path: Path, offset: int, end: int, transfer_syntax_uid: str) -> Header:
-    """Read the header of a spooled object whose data set stands from `offset` to `end`, without reading its pixels."""
-    with path.open("rb") as file:
-        return header_of_descriptor(file.fileno(), offset, end, transfer_syntax_uid)
+def header_of_head(head: memoryview, size_bytes: int, transfer_syntax_uid: str) -> Header | None:
+    """Read the header of a data set of which `head` is the beginning, or all; None where more must be looked at.
 
-
-def header_of_descriptor(fd: int, offset: int, end: int, transfer_syntax_uid: str) -> Header:
-    """Read the header of an open file's data set: of its first bytes, and of the whole where they don't reach."""
-    if end <= offset:
+    Raises UnparsableDataSet where the bytes are no data set.
+    """
+    if not size_bytes:
         raise UnparsableDataSet("the data set is empty")
     if transfer_syntax_uid == _DEFLATED:
-        data = os.pread(fd, min(end - offset, _INFLATED_BYTES), offset)
-        return read_header(memoryview(_inflated(data)), transfer_syntax_uid)
-    if end - offset > _FIRST_BYTES:
-        with suppress(UnparsableDataSet):  # it may be the cut that can't be parsed: then the whole decides
-            return read_header(memoryview(os.pread(fd, _FIRST_BYTES, offset)), transfer_syntax_uid, is_cut=True)
-    with (
-        mmap.mmap(fd, end, access=mmap.ACCESS_READ) as mapped,
-        memoryview(mapped) as view,
-        view[offset:end] as whole,
-    ):
-        return read_header(whole, transfer_syntax_uid)
+        if len(head) < min(size_bytes, _INFLATED_BYTES):
+            return None
+        return read_header(memoryview(_inflated(head[:_INFLATED_BYTES])), transfer_syntax_uid)
+    if len(head) == size_bytes:
+        return read_header(head, transfer_syntax_uid)
+    with suppress(UnparsableDataSet):  # it may be the cut that can't be parsed: then the whole decides
+        return read_header(head, transfer_syntax_uid, is_cut=True)
+    return None
 
 
-def _inflated(data: bytes) -> bytes:
+def header_of_file(path: Path, offset: int, end: int, transfer_syntax_uid: str) -> Header:
+    """Read the header of a data set that stands from `offset` to `end` in a file, without reading its pixels.
+
+    Of its first bytes, and of the whole where they don't reach.
+    """
+    with path.open("rb") as file:
+        file.seek(offset)
+        most = _INFLATED_BYTES if transfer_syntax_uid == _DEFLATED else _FIRST_BYTES
+        head = memoryview(file.read(min(most, end - offset)))
+        found = header_of_head(head, end - offset, transfer_syntax_uid)
+        if found is not None:
+            return found
+        with (
+            mmap.mmap(file.fileno(), end, access=mmap.ACCESS_READ) as mapped,
+            memoryview(mapped) as view,
+            view[offset:end] as whole,
+        ):
+            return read_header(whole, transfer_syntax_uid)
+
+
+def _inflated(data: memoryview) -> bytes:
     """Inflate the beginning of a data set: enough for a header, never more, however well it was packed."""
     try:
         return zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, _INFLATED_BYTES)

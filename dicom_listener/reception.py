@@ -9,7 +9,7 @@ from dicom_listener import instruments
 from dicom_listener.command_set import StoreRequest
 from dicom_listener.crash_points import Step
 from dicom_listener.forwarder import Forwarder
-from dicom_listener.header import Header, header_of_descriptor
+from dicom_listener.header import Header, header_of_file, header_of_head
 from dicom_listener.part10 import preamble_and_meta
 from dicom_listener.routes import Sent, route
 from dicom_listener.statuses import ClassNotNegotiated, StoreStatus, status_of
@@ -18,9 +18,10 @@ from dicom_listener.uids import well_formed
 from dicom_listener.work import Ticket
 from dicom_listener.yielding import Yielding
 from radstream.crash_points import CrashPoints
+from radstream.incoming import Incoming
 from radstream.logs import get_log
 from radstream.spool import Spool
-from radstream.spool_entry import Entry, Incoming, Note
+from radstream.spool_entry import Entry, Note, translated
 from schemas.errors import ClassMismatch, MalformedUid, RadStreamError, SpoolFull, UnparsableDataSet
 from schemas.identity import data_set_hasher
 from schemas.words import Lane
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from pynetdicom.association import Association
 
 _LOG = get_log()
+#: Where the bytes of a refused object go.
+_NOWHERE = memoryview(bytearray(64 * 1024))
 
 
 class Reception:
@@ -111,11 +114,24 @@ class StoreReceipt:
         except RadStreamError as error:
             self._refuse(error)
 
-    def write(self, data: memoryview) -> None:
-        """Take bytes of the data set."""
+    @property
+    def room(self) -> memoryview:
+        """Where the data set's next bytes may be put: there is always room for one."""
+        return _NOWHERE if self._incoming is None else self._incoming.room
+
+    def took(self, count: int) -> None:
+        """Take bytes of the data set that were put into the room."""
         if self._incoming is None:
             return
-        self._hasher.update(data)
+        try:
+            self._incoming.took(count)
+        except SpoolFull as error:
+            self._refuse(error)
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Take bytes of the data set that stand elsewhere."""
+        if self._incoming is None:
+            return
         try:
             self._incoming.write(data)
         except SpoolFull as error:
@@ -179,8 +195,7 @@ class StoreReceipt:
 
     def _open(self) -> None:
         head = preamble_and_meta(self._request.sop_class_uid, self._request.sop_instance_uid, self._transfer_syntax_uid)
-        self._incoming = self._reception.spool.begin()
-        self._incoming.write(head)
+        self._incoming = self._reception.spool.begin(head, self._hasher)
         self._offset = len(head)
 
     def _refuse(self, error: RadStreamError) -> None:
@@ -195,6 +210,7 @@ class StoreReceipt:
         return self._incoming
 
     def _commit(self, incoming: Incoming) -> tuple[Entry, Header]:
+        incoming.hash_rest()
         header = self._read_header(incoming)
         sent = Sent(
             called_ae=self._sender.called_ae,
@@ -227,15 +243,11 @@ class StoreReceipt:
         """Read the header and compare it with the command (PS3.4 B.2.3)."""
         standard = self._reception.terms.lenient_syntaxes
         try:
-            header = header_of_descriptor(
-                incoming.fileno(), self._offset, incoming.size_bytes, self._transfer_syntax_uid
-            )
+            header = self._look_at_header(incoming)
         except UnparsableDataSet:
             if standard is None or self._transfer_syntax_uid in standard:
                 raise
             return Header({})  # a syntax that nobody knows: stored as it came
-        except OSError as error:
-            raise SpoolFull(f"the image can't be read back (errno {error.errno})") from error
         if (header.get("sop_instance_uid"), header.get("sop_class_uid")) != (
             self._request.sop_instance_uid,
             self._request.sop_class_uid,
@@ -247,6 +259,15 @@ class StoreReceipt:
         if self._sender.study_instance_uid not in {None, study}:
             raise ClassMismatch("the data set's study is not the one that the sender named")
         return header
+
+    def _look_at_header(self, incoming: Incoming) -> Header:
+        size = incoming.size_bytes - self._offset
+        found = header_of_head(incoming.head[self._offset :], size, self._transfer_syntax_uid)
+        if found is not None:
+            return found
+        with translated("reading an image back"):
+            path, start = incoming.settle()
+            return header_of_file(path, start + self._offset, start + incoming.size_bytes, self._transfer_syntax_uid)
 
     def _await(self, ticket: Ticket, deadline: float) -> None:
         published = self._reception.terms.policy == "published"

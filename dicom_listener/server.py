@@ -174,10 +174,15 @@ class _PacedReceipt:
         self._pace = pace
         self._calling_ae = calling_ae
 
-    def write(self, data: memoryview) -> None:
+    @property
+    def room(self) -> memoryview:
+        """Where the next bytes may be put."""
+        return self._receipt.room
+
+    def took(self, count: int) -> None:
         """Take bytes, then wait where there were too many."""
-        self._receipt.write(data)
-        self._pace.data(self._calling_ae, len(data))
+        self._receipt.took(count)
+        self._pace.data(self._calling_ae, count)
 
     def finish(self) -> int:
         """Give the status of the answer."""

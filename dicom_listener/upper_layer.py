@@ -29,7 +29,8 @@ _RELEASE_BYTES = 4
 _P_DATA = 0x04
 _PDU = struct.Struct(">BBI")
 _PDV = struct.Struct(">IBB")
-_PDV_COUNTED = 2  # of the PDV's header, what its length counts
+_PLAIN = struct.Struct(">BBIIBB")  # both, of a PDU with one PDV
+_PDV_LENGTH, _PDV_COUNTED = 4, 2  # of the PDV's header, what its length does not count and what it does
 _COMMAND, _LAST = 0x01, 0x02  # PS3.8 E.2
 _IDLE, _DATA_TRANSFER, _AWAITING_CLOSE = "Sta1", "Sta6", "Sta13"  # PS3.8 9.2.1
 
@@ -47,8 +48,12 @@ _LENGTHS = {
 class Receipt(Protocol):
     """One object that is arriving."""
 
-    def write(self, data: memoryview) -> None:
-        """Take bytes of the data set; never raises, remembers what went wrong for the answer."""
+    @property
+    def room(self) -> memoryview:
+        """Where the next bytes of the data set may be put: there is always room for one."""
+
+    def took(self, count: int) -> None:
+        """Take bytes that were put there; never raises, remembers what went wrong for the answer."""
 
     def finish(self) -> int:
         """Give the status of the answer: the data set is complete."""
@@ -143,6 +148,8 @@ class StoreDul(DULServiceProvider):
     def _read_while_storing(self) -> None:
         """Read PDUs; return to the reactor when one is pynetdicom's or the peer pauses between objects."""
         while True:
+            if self._store is not None:
+                self._read_plain_pdus(self._store[2])
             kind, _, length = _PDU.unpack(self._peer.recv(_PDU.size))
             if kind != _P_DATA:
                 self._read_for_pynetdicom(kind, length)
@@ -201,20 +208,42 @@ class StoreDul(DULServiceProvider):
             raise NotUpperLayer
         syntaxes = (str(context.abstract_syntax), str(context.transfer_syntax[0]))
         self._store = request, context_id, self._door.begin(self.assoc, request, syntaxes)
+        self._peer.ahead = _PDU.size + _PDV.size  # the rest goes straight to where it is hashed and written from
 
     def _read_data_set(self, size: int, *, last: bool) -> None:
         assert self._store is not None  # noqa: S101 - for the type checker; the caller looked
         request, context_id, receipt = self._store
-        while size:
-            data = self._peer.take(size)
-            receipt.write(data)
-            size -= len(data)
+        self._fill(receipt, size)
         if last:
             self._store = None
+            self._peer.ahead = BUFFER_BYTES
             command = store_response(request, receipt.finish())
             head = _PDU.pack(_P_DATA, 0, _PDV.size + len(command))
             self._peer.answer(head + _PDV.pack(len(command) + _PDV_COUNTED, context_id, _COMMAND | _LAST) + command)
             self._images += 1
+
+    def _read_plain_pdus(self, receipt: Receipt) -> None:
+        """Read PDUs that hold one part of the data set each and not its last: nearly all that a large object has.
+
+        Whatever is anything else is left where it is, for those who look at every length.
+        """
+        peer = self._peer
+        while (head := peer.peek(_PLAIN.size, _P_DATA)) is not None:
+            _, _, length, counted, _, control = _PLAIN.unpack(head)
+            size = counted - _PDV_COUNTED
+            if control or size <= 0 or length != counted + _PDV_LENGTH or length > self._maximum_pdu_bytes:
+                return
+            peer.skip(_PLAIN.size)
+            self._fill(receipt, size)
+
+    def _fill(self, receipt: Receipt, size: int) -> None:
+        while size:
+            room = receipt.room
+            if len(room) > size:
+                room = room[:size]
+            self._peer.fill(room)
+            receipt.took(len(room))
+            size -= len(room)
 
     def _pass(self, context_id: int, control: int, size: int) -> None:
         """Hand the data set of another command to pynetdicom, up to a limit."""

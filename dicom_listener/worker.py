@@ -83,7 +83,7 @@ def run(settings: Settings, health: Health, stop: Stop, *, link: Link, place: Pl
         routes=read_routes(settings.routes),
         lenient_syntaxes=STANDARD_SYNTAXES if settings.accept_unknown_syntaxes else None,
     )
-    spool = Spool(settings.spool, settings.listener_slot)
+    spool = Spool(settings.spool, settings.listener_slot, spare_bytes=settings.spool_spare_bytes)
     journals = [
         Journal(partial(connect, settings, SERVICE), vault, pseudonyms, writer_of(settings.listener_slot, number))
         for number in range(WRITERS if settings.ack_policy == "published" else 1)
@@ -118,6 +118,7 @@ def run(settings: Settings, health: Health, stop: Stop, *, link: Link, place: Pl
     _take_slot(spool, stop)
     try:
         forwarder.start()
+        threading.Thread(target=spool.prepare, name="spares", daemon=True).start()
         desk.start(stop)
         listener.start()
         link.listen(listener.arrived, listener.drop)

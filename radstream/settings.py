@@ -108,6 +108,9 @@ class Settings:
     spool_checkpoint_seconds: float = setting(
         "30", "Forwarded files are removed this often, after a sync of the machine's disks (seconds).", seconds
     )
+    spool_spare_bytes: int = setting(
+        str(1024**3), "Kept allocated in each process's spool for images to come; 0: nothing (bytes).", int
+    )
     allowed_aes: tuple[str, ...] = setting("*", "Calling AE titles, separated by commas; * allows all.", names)
     routes: Path | None = setting(None, "TOML file of routes: lane and site of an image.", Path)
     accept_unknown_syntaxes: bool = setting("0", "1: store private and unknown transfer syntaxes too.", flag)

@@ -1,17 +1,20 @@
 """The spool: images on the listener's own disk, durable before anything else is asked for them.
 
-One folder a slot, held by one process (flock). An image is one file: the Part 10 object, then its note and a footer
-(`spool_entry.py`), so that one fsync makes all of it durable. The file's name says what it is:
+One folder a slot, held by one process (flock). Images share segments (`segments.py`), whose blocks are there before
+they arrive. An image is a record in a segment, the Part 10 object and its note (`spool_entry.py`), so that one
+fdatasync makes all of it durable, and a name: a hard link to its segment that says where the record stands
+(`spool_names.py`) and what it is:
 
 RANDOM.part    its bytes are arriving; removed at the next start
 NAME.dcm       the image waits to be forwarded, and survives us
 NAME.done      forwarded, kept until a checkpoint
 NAME.doubt     the machine went down: waits again, and what servers answered before may be gone
-NAME.torn      after a machine went down its bytes are not what its note says: its fsync had not ended, so nobody was
-               told Success; kept for a person, forwarded never
+NAME.torn      after a machine went down its bytes are not what its note says: its fdatasync had not ended, so nobody
+               was told Success; kept for a person, forwarded never
 
-NAME is its lane's rank (0 STAT, 1 routine), its receipt and a random part: the folder's own order is the order of
-forwarding, and a backlog of any length needs no memory.
+Names sort in the order of forwarding, and a backlog of any length needs no memory. They are never synced: after a kill
+the kernel has them, after the machine went down the records say which there must be (`spool_recovery.py`). Files of
+releases before segments are entries too.
 """
 
 import fcntl
@@ -20,22 +23,21 @@ import os
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from uuid import uuid4
 
-from radstream.shared_sync import SharedSync
-from radstream.spool_entry import Entry, Incoming, Note, Torn, translated
+from radstream.incoming import Hasher, Incoming
+from radstream.segments import SEGMENT, Segments, sync_folder
+from radstream.spool_entry import Entry, Note, Torn, translated
+from radstream.spool_names import digits_of, name_of, received
+from radstream.spool_recovery import is_stale, name_lost
 from schemas.errors import SettingInvalid, SpoolFull
-from schemas.words import Lane
 
 _PART, _WAITING, _DONE, _DOUBT, _TORN = ".part", ".dcm", ".done", ".doubt", ".torn"
 _WAIT = (_WAITING, _DOUBT)
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _PRIVATE = 0o700
-_STAT, _ROUTINE = "0", "1"
-_MICROSECONDS = 1_000_000
-_TIME_DIGITS = 14  # hexadecimal: microseconds of UTC, enough for two thousand years
 #: How old an answer of the file system about its free space may be (seconds).
 _USED_SECONDS = 0.05
 
@@ -43,7 +45,8 @@ _USED_SECONDS = 0.05
 class Spool:
     """The images of one slot. Thread-safe."""
 
-    def __init__(self, root: Path, slot: str, sync: Callable[[], None] = os.sync) -> None:
+    def __init__(self, root: Path, slot: str, sync: Callable[[], None] = os.sync, spare_bytes: int = 0) -> None:
+        """`spare_bytes`: how much of the disk `prepare` allocates for images to come."""
         self._folder = root / slot
         self._slot = slot
         self._lock_fd = -1
@@ -53,7 +56,7 @@ class Spool:
         self._depth = 0
         self._done: list[str] = []
         self._used = (0.0, -_USED_SECONDS)
-        self._folder_sync = SharedSync(self._folder)
+        self._segments = Segments(self._folder, spare_bytes)
 
     @property
     def folder(self) -> Path:
@@ -78,35 +81,42 @@ class Spool:
             ) from error
         with translated("sweeping"):
             self._sweep()
+            self._segments.open()
+
+    def prepare(self) -> None:
+        """Allocate what images to come will need; takes its time, and receiving needs not wait for it."""
+        self._segments.prepare()
 
     def close(self) -> None:
         """Give the slot back."""
+        self._segments.close()
         if self._lock_fd >= 0:
             os.close(self._lock_fd)
             self._lock_fd = -1
 
-    def begin(self) -> Incoming:
-        """Open a file for an image that is about to arrive; raise SpoolFull."""
-        return Incoming(f"{self._folder}/{uuid4().hex}{_PART}")
+    def begin(self, head: bytes = b"", hasher: Hasher | None = None) -> Incoming:
+        """Take room for an image that is about to arrive; raise SpoolFull.
+
+        `head`: what stands before its data set, which the hasher sees.
+        """
+        return Incoming(self._segments, f"{self._folder}/{uuid4().hex}{_PART}", head, hasher)
 
     def commit(self, incoming: Incoming, note: Note) -> Entry:
         """Make an image durable; it is ours from here on, whatever is killed. Raises SpoolFull, and nothing is kept.
 
         1. write its note behind its bytes
-        2. rename it: from here on it is an entry
-        3. fsync the file: bytes and note
-        4. fsync the folder; one call serves all images that are ready for it
+        2. fdatasync the segment: bytes and note
+        3. rename it: from here on it is an entry
         """
-        path = f"{self._folder}/{_name(note)}{_WAITING}"
         try:
-            incoming.seal(note)
-            incoming.rename(path)
+            place = incoming.seal(note)
             incoming.flush()
-            incoming.close()
-            self._folder_sync.sync()
+            path = f"{self._folder}/{name_of(note.lane, note.received_at, place)}{_WAITING}"
+            incoming.rename(path)
         except SpoolFull:
             incoming.discard()
             raise
+        incoming.close(place)
         with self._guard:
             self._depth += 1
         return Entry(Path(path), note)
@@ -118,12 +128,12 @@ class Spool:
 
         `without`: names to leave out; `before`: leave out what was received later.
         """
-        limit = _digits(before) if before is not None else "g"  # above every digit
+        limit = digits_of(before) if before is not None else "g"  # above every digit
         with translated("listing"):
             names = [
                 name
                 for name in self._names(*_WAIT)
-                if _received(name) <= limit and name.partition(".")[0] not in without
+                if received(name) <= limit and name.partition(".")[0] not in without
             ]
             names = sorted(names) if most is None else heapq.nsmallest(most, names)
             return [entry for name in names if (entry := self._entry(name)) is not None]
@@ -155,8 +165,7 @@ class Spool:
             if not done:
                 return 0
             self._sync()
-            for path in done:
-                Path(path).unlink(missing_ok=True)
+            self._segments.purge(done)
             with self._guard:
                 self._used = (0.0, -_USED_SECONDS)
             return len(done)
@@ -164,10 +173,12 @@ class Spool:
     def take_over(self, other: "Spool") -> int:
         """Move what another slot holds into this one; give the number of images. The other must be open here too.
 
-        Each image is one rename: at every instant it is in exactly one of the two.
+        Each image is one rename: at every instant it is in exactly one of the two. Segments go first: they are then in
+        the folder of somebody who uses them again, and an image's name leads to its segment wherever that lies.
         """
         moved = 0
         with translated(f"adopting {other.folder}"):
+            self._segments.adopt(other._segments)  # noqa: SLF001 - one of our own class
             for name in sorted(other._names(*_WAIT, _DONE)):  # noqa: SLF001 - one of our own class
                 path = f"{self._folder}/{name}"
                 (other.folder / name).rename(path)
@@ -177,8 +188,8 @@ class Spool:
                         self._done.append(path)
                     else:
                         self._depth += 1
-        self._folder_sync.sync()
-        other._folder_sync.sync()  # noqa: SLF001 - as above
+            sync_folder(self._folder)
+            sync_folder(other.folder)
         return moved
 
     @property
@@ -192,7 +203,10 @@ class Spool:
         return len(self._done)
 
     def used_percent(self) -> float:
-        """How full the spool's file system is, as `df` counts (per cent); full when it can't be asked."""
+        """How full the spool's file system is (per cent); full when it can't be asked.
+
+        As `df` counts, but what is kept for images to come counts as free.
+        """
         used, asked = self._used
         now = time.monotonic()
         if now - asked >= _USED_SECONDS:
@@ -206,7 +220,8 @@ class Spool:
         except OSError:
             return 100.0
         used = found.f_blocks - found.f_bfree
-        return 100.0 * used / max(1, used + found.f_bavail)
+        total = used + found.f_bavail
+        return 100.0 * max(0.0, used - self._segments.unused_bytes / found.f_frsize) / max(1, total)
 
     def _names(self, *kinds: str) -> Iterator[str]:
         with os.scandir(self._folder) as found:
@@ -236,16 +251,24 @@ class Spool:
         for name in list(self._names(_PART)):
             (self._folder / name).unlink()
         if machine_went_down:
-            for name in list(self._names(_WAITING, _DONE)):
-                path = self._folder / name
-                path.rename(path.with_suffix(_DOUBT))
+            self._doubt()
         self._done = [f"{self._folder}/{name}" for name in sorted(self._names(_DONE))]
         self._depth = sum(1 for _ in self._names(*_WAIT))
         with boot.open("wb") as file:
             file.write(now.encode())
             file.flush()
             os.fsync(file.fileno())
-        self._folder_sync.sync()
+        sync_folder(self._folder)
+
+    def _doubt(self) -> None:
+        """Have everything that may not be safe wait again."""
+        for name in list(self._names(_WAITING, _DONE, _DOUBT)):
+            path = self._folder / name
+            if is_stale(path):
+                path.unlink()
+            elif not name.endswith(_DOUBT):
+                path.rename(path.with_suffix(_DOUBT))
+        name_lost(self._folder, self._names(_DOUBT, _TORN), _DOUBT)
 
 
 def waiting(root: Path) -> list[Note]:
@@ -262,29 +285,7 @@ def waiting(root: Path) -> list[Note]:
     return found
 
 
-def received_at(name: str) -> datetime:
-    """Give the receipt that stands in an entry's name.
-
-    >>> received_at("1" + "00000000000000" + "ab").year
-    1970
-    """
-    return datetime.fromtimestamp(int(_received(name), 16) / _MICROSECONDS, UTC)
-
-
 def left_behind(root: Path, ours: Collection[str]) -> list[str]:
-    """List the slots other than ours that hold images; whether somebody holds them, `Spool.open` finds out."""
-    found = {path.parent.name for kind in (*_WAIT, _DONE) for path in root.glob(f"*/*{kind}")}
+    """List the slots other than ours that hold images or room for some; who holds them, `Spool.open` finds out."""
+    found = {path.parent.name for kind in (*_WAIT, _DONE, SEGMENT) for path in root.glob(f"*/*{kind}")}
     return sorted(found - set(ours))
-
-
-def _name(note: Note) -> str:
-    rank = _STAT if note.lane is Lane.STAT else _ROUTINE
-    return f"{rank}{_digits(note.received_at)}{os.urandom(4).hex()}"
-
-
-def _digits(at: datetime) -> str:
-    return f"{int(at.timestamp() * _MICROSECONDS):0{_TIME_DIGITS}x}"
-
-
-def _received(name: str) -> str:
-    return name[1 : 1 + _TIME_DIGITS]

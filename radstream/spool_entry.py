@@ -1,24 +1,31 @@
-"""One image of the spool: its bytes as they arrive, its note, and the entry that both become.
+"""One image of the spool: its record, which is the object and its note, and the entry that stands for it.
 
-The file: the Part 10 object, the note as JSON, and a footer of 12 bytes: the note's length (big endian) and a mark.
+A record in a segment: the Part 10 object, zeros, the note as JSON, and a footer of 20 bytes: the segment's cycle, the
+record's length in blocks, the note's length (big endian) and a mark. It fills whole blocks, so the footer is found
+at the end of one. A file of its own, of releases before segments: object, note, and the footer's last two fields.
 """
 
 import json
 import os
 import struct
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, Self
 
+from radstream.aligned import BLOCK_BYTES
+from radstream.spool_names import Place, place_of
 from schemas.errors import SpoolFull
 from schemas.identity import data_set_hasher
 from schemas.words import Lane
 
 _FOOTER = struct.Struct(">I8s")
+_RECORD = struct.Struct(">4sI")  # what stands before it in a segment
 _MARK = b"RADSPOOL"
+#: Of a record, behind its note (bytes).
+FOOTER_BYTES = _RECORD.size + _FOOTER.size
 _LONGEST_NOTE = 64 * 1024  # bytes
 _CHUNK_BYTES = 1024 * 1024
 
@@ -48,24 +55,17 @@ class Note:
     doubted: bool = False  # the machine went down: what servers answered before may be gone
 
     def to_bytes(self) -> bytes:
-        """Write what stands behind the object in its file; `doubted` stands in the file's name."""
+        """Write what stands behind the object; `doubted` stands in the entry's name."""
         values = {name: getattr(self, name) for name in _WRITTEN}
-        text = json.dumps({**values, "received_at": self.received_at.isoformat()}).encode()
-        return text + _FOOTER.pack(len(text), _MARK)
+        return json.dumps({**values, "received_at": self.received_at.isoformat()}).encode()
 
     @classmethod
     def of_file(cls, path: Path, *, doubted: bool = False) -> Self:
-        """Read a file's note; raise Torn where there is none, FileNotFoundError where there is no file."""
+        """Read an entry's note; raise Torn where there is none, FileNotFoundError where there is no file."""
+        place = place_of(path.stem)
         with path.open("rb") as file:
-            end = file.seek(0, os.SEEK_END)
-            file.seek(max(0, end - _FOOTER.size))
-            footer = file.read(_FOOTER.size)
-            length, mark = _FOOTER.unpack(footer) if len(footer) == _FOOTER.size else (0, b"")
-            start = end - _FOOTER.size - length
-            if mark != _MARK or length > _LONGEST_NOTE or start < 0:
-                raise Torn
-            file.seek(start)
-            text = file.read(length)
+            end = file.seek(0 if place is None else place.end, os.SEEK_END if place is None else os.SEEK_SET)
+            behind, text = _read_back(file, end, place)
         try:
             values = json.loads(text)
             note = cls(
@@ -78,7 +78,7 @@ class Note:
             )
         except (ValueError, KeyError, TypeError) as error:
             raise Torn from error
-        if note.size_bytes != start:
+        if note.size_bytes > behind or (place is None and note.size_bytes != behind):
             raise Torn
         return note
 
@@ -95,77 +95,33 @@ class Entry:
 
     @property
     def name(self) -> str:
-        """The entry's own name: random, tells nothing."""
+        """The entry's own name: it says nothing of the patient."""
         return self.path.stem
 
+    @property
+    def data_set(self) -> tuple[int, int]:
+        """Where the data set stands in the file: its first byte and the one behind its last (offsets)."""
+        place = place_of(self.name)
+        start = place.start if place else 0
+        return start + self.note.data_set_offset, start + self.note.size_bytes
+
     def open(self) -> BinaryIO:
-        """Open the file for reading: the first `note.size_bytes` are the object. Raises SpoolFull."""
+        """Open the file for reading, at the object: the next `note.size_bytes` are its own. Raises SpoolFull."""
         with translated("reading an image back"):
-            return self.path.open("rb")
+            file = self.path.open("rb")
+            file.seek(self.data_set[0] - self.note.data_set_offset)
+            return file
 
     def is_whole(self) -> bool:
         """Say whether the data set's bytes are those that were received: read and hash them all."""
         hasher = data_set_hasher(self.note.transfer_syntax_uid)
         with self.open() as file, translated("reading an image back"):
-            file.seek(self.note.data_set_offset)
+            file.seek(self.data_set[0])
             left = self.note.size_bytes - self.note.data_set_offset
             while left and (data := file.read(min(left, _CHUNK_BYTES))):
                 hasher.update(data)
                 left -= len(data)
         return hasher.hexdigest() == self.note.sha256
-
-
-class Incoming:
-    """An image whose bytes are arriving. Memory does not grow with it. Not thread-safe."""
-
-    def __init__(self, path: str) -> None:
-        self._path = path
-        with translated("opening a file"):
-            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-        self.size_bytes = 0
-
-    def fileno(self) -> int:
-        """Give the descriptor, for those who read back what has arrived."""
-        return self._fd
-
-    def write(self, data: bytes | memoryview) -> None:
-        """Append bytes; raise SpoolFull when the disk takes no more."""
-        try:
-            taken = os.write(self._fd, data)
-        except OSError as error:
-            raise _full("writing", error) from error
-        self.size_bytes += taken
-        if taken < len(data):
-            self.write(memoryview(data)[taken:])
-
-    def seal(self, note: Note) -> None:
-        """Write the note behind the object; raise SpoolFull."""
-        size_bytes = self.size_bytes
-        self.write(note.to_bytes())
-        self.size_bytes = size_bytes
-
-    def rename(self, path: str) -> None:
-        """Give the file its name as an entry; raise SpoolFull."""
-        with translated("renaming"):
-            os.rename(self._path, path)  # noqa: PTH104 - plain strings: an image's path costs half
-        self._path = path
-
-    def flush(self) -> None:
-        """Make the bytes durable (fsync)."""
-        with translated("fsync"):
-            os.fsync(self._fd)
-
-    def close(self) -> None:
-        """Close the file; the name stays."""
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
-
-    def discard(self) -> None:
-        """Forget the image: no file is left."""
-        self.close()
-        with suppress(FileNotFoundError):
-            os.unlink(self._path)  # noqa: PTH108 - as above
 
 
 @contextmanager
@@ -174,8 +130,42 @@ def translated(what: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise _full(what, error) from error
+        raise spool_full(what, error) from error
 
 
-def _full(what: str, error: OSError) -> SpoolFull:
+def spool_full(what: str, error: OSError) -> SpoolFull:
+    """Give the error for a disk that does not do what the spool needs."""
     return SpoolFull(f"{what} failed in the spool (errno {error.errno}); see RADSTREAM_SPOOL_DIR")
+
+
+def footer(cycle: bytes, blocks: int, note_bytes: int) -> bytes:
+    """Write what ends a record of so many blocks in a segment."""
+    return _RECORD.pack(cycle, blocks) + _FOOTER.pack(note_bytes, _MARK)
+
+
+def place_before(end: int, last: bytes, cycle: bytes) -> Place | None:
+    """Give the place of the record that ends at `end`, a block's end whose last bytes are `last`; None for none."""
+    found, blocks = _RECORD.unpack_from(last)
+    length, mark = _FOOTER.unpack_from(last, _RECORD.size)
+    start = end - blocks * BLOCK_BYTES
+    if (found, mark) != (cycle, _MARK) or start < BLOCK_BYTES or length > _LONGEST_NOTE:
+        return None
+    return Place(cycle.hex(), start, end)
+
+
+def _read_back(file: BinaryIO, end: int, place: Place | None) -> tuple[int, bytes]:
+    """Read a note that ends before `end`; give how many bytes stand before it in its record, and its text."""
+    size = _FOOTER.size if place is None else FOOTER_BYTES
+    file.seek(max(0, end - size))
+    last = file.read(size)
+    if len(last) < size:
+        raise Torn
+    length, mark = _FOOTER.unpack_from(last, size - _FOOTER.size)
+    start = 0 if place is None else place.start
+    behind = end - size - length - start
+    if mark != _MARK or length > _LONGEST_NOTE or behind < 0:
+        raise Torn
+    if place is not None and place_before(end, last, bytes.fromhex(place.cycle)) != place:
+        raise Torn
+    file.seek(start + behind)
+    return behind, file.read(length)

@@ -18,6 +18,9 @@ READY_SECONDS = 60.0
 STOP_SECONDS = 15.0
 POLL_SECONDS = 0.05
 
+#: What would cost each start of a service time on the disk: two segments are enough to see them used again.
+SMALL: Mapping[str, str] = {"RADSTREAM_SPOOL_SPARE_BYTES": str(64 * 1024 * 1024)}
+
 WORDS: Mapping[str, tuple[str, ...]] = {
     "dicom_listener": ("dicom_listener",),
     "inference": ("consumers", "inference"),
@@ -65,7 +68,7 @@ class Service:
         self.name = name
         self.metrics_port = int(environment["RADSTREAM_METRICS_PORT"])
         self.log = log
-        self._environment = dict(environment)
+        self._environment = {**SMALL, **environment}
         self._process: subprocess.Popen[bytes] | None = None
 
     @property

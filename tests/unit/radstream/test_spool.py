@@ -1,14 +1,20 @@
 """The spool: what survives a kill at any point, and what does not."""
 
+import hashlib
 import os
+import struct
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from radstream.spool import Spool, left_behind, received_at, waiting
+from radstream import segments
+from radstream.aligned import PIECE_BYTES
+from radstream.segments import SEGMENT_BYTES
+from radstream.spool import Spool, left_behind, waiting
 from radstream.spool_entry import Entry, Note
+from radstream.spool_names import place_of, received_at
 from schemas.errors import SettingInvalid, SpoolFull
 from schemas.identity import data_set_hasher
 from schemas.words import Lane
@@ -48,7 +54,24 @@ def _spool(folder: Path) -> Spool:
 def _committed(spool: Spool, note: Note | None = None, data: bytes = b"abc") -> Entry:
     incoming = spool.begin()
     incoming.write(data)
-    return spool.commit(incoming, note or _note())
+    return spool.commit(incoming, replace(note or _note(), size_bytes=len(data)))
+
+
+def _after_a_power_cut(folder: Path) -> Spool:
+    (folder / "0" / "boot").write_text("another boot")
+    return _spool(folder)
+
+
+def _segments(folder: Path) -> list[Path]:
+    return sorted((folder / "0").glob("*.seg"))
+
+
+def _overwrite(entry: Entry, data: bytes, behind: int = 0) -> None:
+    place = place_of(entry.name)
+    assert place is not None
+    with entry.path.open("r+b") as file:
+        file.seek(place.start + behind)
+        file.write(data)
 
 
 def test_a_committed_image_is_there_after_a_restart(tmp_path: Path) -> None:
@@ -64,6 +87,51 @@ def test_a_committed_image_is_there_after_a_restart(tmp_path: Path) -> None:
         assert file.read(entry.note.size_bytes) == b"abc"
 
 
+def test_each_image_keeps_its_own_bytes_in_a_segment(tmp_path: Path) -> None:
+    """Images share a file: shorter and longer than what is written at a time, and with no room for the note in it."""
+    spool = _spool(tmp_path)
+    sizes = [1, 4096, PIECE_BYTES - 10, PIECE_BYTES, 2 * PIECE_BYTES + 5000, 3]
+    given = [os.urandom(size) for size in sizes]
+    entries = [_committed(spool, data=data) for data in given]
+    spool.close()
+
+    found = {entry.name: entry for entry in _spool(tmp_path).entries()}
+
+    for entry, data in zip(entries, given, strict=True):
+        with found[entry.name].open() as file:
+            assert file.read(found[entry.name].note.size_bytes) == data
+    assert len(_segments(tmp_path)) == 1
+
+
+def test_two_images_at_a_time_stand_in_two_segments(tmp_path: Path) -> None:
+    """So that neither waits for the other; one that is given up leaves room and no name."""
+    spool = _spool(tmp_path)
+    one, other = spool.begin(), spool.begin()
+    one.write(b"one")
+    other.write(b"other")
+
+    other.discard()
+    entry = spool.commit(one, _note())
+
+    assert [found.name for found in spool.entries()] == [entry.name]
+    assert len(_segments(tmp_path)) == 2
+    _committed(spool)
+    assert len(_segments(tmp_path)) == 2
+
+
+def test_the_hasher_sees_the_data_set_and_nothing_before_it(tmp_path: Path) -> None:
+    """In pieces, each byte once."""
+    spool = _spool(tmp_path)
+    seen, data = hashlib.sha256(), os.urandom(PIECE_BYTES + 77)
+
+    incoming = spool.begin(b"preamble", seen)
+    incoming.write(data)
+    incoming.hash_rest()
+
+    assert seen.digest() == hashlib.sha256(data).digest()
+    incoming.discard()
+
+
 def test_what_was_arriving_is_gone_after_a_restart(tmp_path: Path) -> None:
     """An unfinished file is no image."""
     spool = _spool(tmp_path)
@@ -74,6 +142,97 @@ def test_what_was_arriving_is_gone_after_a_restart(tmp_path: Path) -> None:
 
     assert not spool.entries()
     assert {path.name for path in (tmp_path / "0").iterdir()} == {"lock", "boot"}
+
+
+def test_a_segment_is_used_again_when_no_image_needs_it(tmp_path: Path) -> None:
+    """Its blocks are there, so the next images cost no allocation; what it held before is no image any more."""
+    spool = Spool(tmp_path, "0", spare_bytes=SEGMENT_BYTES)
+    spool.open()
+    spool.prepare()
+    (segment,) = _segments(tmp_path)
+    for _ in range(2):
+        spool.forwarded(_committed(spool))
+
+    assert spool.checkpoint() == 2
+    assert segment.stat().st_nlink == 1
+    entry = _committed(spool, data=b"new")
+
+    assert _segments(tmp_path) == [segment]
+    assert segment.stat().st_nlink == 2
+    assert segment.stat().st_size == SEGMENT_BYTES
+    spool.close()
+    assert [found.name for found in _after_a_power_cut(tmp_path).entries()] == [entry.name]
+
+
+def test_an_image_longer_than_a_segment_fits(tmp_path: Path) -> None:
+    """The segment grows with it, and is cut to its size when the image has gone."""
+    spool = Spool(tmp_path, "0", spare_bytes=SEGMENT_BYTES)
+    spool.open()
+    spool.prepare()
+    entry = _committed(spool, data=bytes(SEGMENT_BYTES + 1))
+
+    assert entry.note.size_bytes == SEGMENT_BYTES + 1
+    assert entry.path.stat().st_size > SEGMENT_BYTES
+    spool.forwarded(entry)
+    spool.checkpoint()
+    assert [path.stat().st_size for path in _segments(tmp_path)] == [SEGMENT_BYTES]
+
+
+def test_on_a_disk_that_is_filling_a_purged_image_gives_its_room_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At once, though its segment holds an image that waits."""
+    monkeypatch.setattr(segments, "_SPARE_UNTIL_PERCENT", 0.0)
+    spool = _spool(tmp_path)
+    gone, stays = _committed(spool, data=bytes(8 * PIECE_BYTES)), _committed(spool)
+    before = stays.path.stat().st_blocks
+    spool.forwarded(gone)
+
+    spool.checkpoint()
+
+    assert before - stays.path.stat().st_blocks >= 8 * PIECE_BYTES // 512
+    with stays.open() as file:
+        assert file.read(3) == b"abc"
+
+
+def test_what_is_kept_for_images_to_come_counts_as_free(tmp_path: Path) -> None:
+    """Watermarks are of what images hold."""
+    spool = Spool(tmp_path, "0", spare_bytes=2 * SEGMENT_BYTES)
+    spool.open()
+    found = os.statvfs(tmp_path)
+    total = (found.f_blocks - found.f_bfree + found.f_bavail) * found.f_frsize
+
+    spool.prepare()
+
+    assert sum(path.stat().st_blocks for path in _segments(tmp_path)) * 512 >= 2 * SEGMENT_BYTES
+    found = os.statvfs(tmp_path)
+    by_df = 100 * (found.f_blocks - found.f_bfree) * found.f_frsize / total
+    assert spool.used_percent() == pytest.approx(by_df - 100 * 2 * SEGMENT_BYTES / total, abs=0.02)
+
+
+def test_a_file_system_without_direct_writes_takes_images_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then they go through the page cache."""
+    monkeypatch.setattr(os, "O_DIRECT", os.O_DIRECTORY)  # refused for a file that is made, as such a file system does
+    spool = _spool(tmp_path)
+
+    entry = _committed(spool)
+
+    with entry.open() as file:
+        assert file.read(3) == b"abc"
+
+
+def test_a_spool_of_files_is_an_older_releases_spool(tmp_path: Path) -> None:
+    """An image in a file of its own is forwarded as it was left: object, note, the footer's last fields."""
+    folder = tmp_path / "0"
+    folder.mkdir()
+    text = _note().to_bytes()
+    (folder / "1000651a1e0cd8000c0ffee00.dcm").write_bytes(b"abc" + text + struct.pack(">I8s", len(text), b"RADSPOOL"))
+
+    (entry,) = _spool(tmp_path).entries()
+
+    assert (entry.note, entry.data_set) == (_note(), (0, 3))
+    with entry.open() as file:
+        assert file.read(3) == b"abc"
 
 
 def test_stat_is_first_then_the_oldest(tmp_path: Path) -> None:
@@ -122,24 +281,21 @@ def test_after_a_power_cut_forwarded_images_wait_again(tmp_path: Path) -> None:
     spool = _spool(tmp_path)
     spool.forwarded(_committed(spool))
     spool.close()
-    (tmp_path / "0" / "boot").write_text("another boot")
 
-    (entry,) = _spool(tmp_path).entries()
+    (entry,) = _after_a_power_cut(tmp_path).entries()
 
     assert entry.note.doubted
 
 
 def test_after_a_power_cut_torn_bytes_are_put_aside(tmp_path: Path) -> None:
-    """The fsync had not ended, so nobody was told Success: no entry, and a person may look at it."""
+    """The fdatasync had not ended, so nobody was told Success: no entry, and a person may look at it."""
     spool = _spool(tmp_path)
     whole, torn, cut = (_committed(spool, replace(_note(), sha256=hash_of_abc())) for _ in range(3))
     spool.close()
-    with torn.path.open("r+b") as file:
-        file.write(b"xyz")
-    os.truncate(cut.path, 100)
-    (tmp_path / "0" / "boot").write_text("another boot")
+    _overwrite(torn, b"xyz")
+    _overwrite(cut, bytes(4), behind=4092)
 
-    spool = _spool(tmp_path)
+    spool = _after_a_power_cut(tmp_path)
     found = {entry.name: entry for entry in spool.entries()}
 
     assert {name: entry.is_whole() for name, entry in found.items()} == {whole.name: True, torn.name: False}
@@ -147,6 +303,45 @@ def test_after_a_power_cut_torn_bytes_are_put_aside(tmp_path: Path) -> None:
     assert [entry.name for entry in spool.entries()] == [whole.name]
     assert spool.depth == 1
     assert {path.stem for path in (tmp_path / "0").glob("*.torn")} == {torn.name, cut.name}
+
+
+def test_a_name_that_a_power_cut_took_is_found_again(tmp_path: Path) -> None:
+    """Names are never synced; the record was, before Success. One that is not whole was never answered."""
+    spool = _spool(tmp_path)
+    data = os.urandom(PIECE_BYTES)
+    hasher = data_set_hasher(_note().transfer_syntax_uid)
+    hasher.update(data)
+    lost = _committed(spool, replace(_note(), sha256=hasher.hexdigest()), data)
+    half = _committed(spool)
+    spool.close()
+    lost.path.unlink()
+    half.path.unlink()
+
+    spool = _after_a_power_cut(tmp_path)
+
+    (entry,) = spool.entries()
+    assert (entry.name, entry.note.doubted, entry.is_whole(), spool.depth) == (lost.name, True, True, 1)
+
+
+def test_a_name_that_a_power_cut_brought_back_is_no_image(tmp_path: Path) -> None:
+    """It was removed before its segment was used again: neither it nor what an image's own bytes pretend counts."""
+    spool = Spool(tmp_path, "0", spare_bytes=SEGMENT_BYTES)
+    spool.open()
+    spool.prepare()
+    old = _committed(spool, replace(_note(), sha256=hash_of_abc()))
+    spool.forwarded(old)
+    with old.path.with_suffix(".done").open("rb") as file:
+        file.seek(4096)
+        record = file.read(4096)
+    spool.checkpoint()
+    _committed(spool, data=bytes(4096) + record)
+    spool.close()
+    old.path.hardlink_to(_segments(tmp_path)[0])
+    for path in (tmp_path / "0").glob("*.dcm"):
+        if path.stem != old.name:
+            path.unlink()
+
+    assert _after_a_power_cut(tmp_path).entries() == []
 
 
 def test_a_slot_has_one_owner(tmp_path: Path) -> None:
@@ -176,10 +371,10 @@ def test_a_write_that_fails_is_spool_full(tmp_path: Path) -> None:
     """/dev/full answers ENOSPC."""
     spool = _spool(tmp_path)
     incoming = spool.begin()
-    os.dup2(os.open("/dev/full", os.O_WRONLY), incoming._fd)  # noqa: SLF001 - a full disk, without filling one
+    os.dup2(os.open("/dev/full", os.O_WRONLY), incoming._held._fd)  # noqa: SLF001 - a full disk, without filling one
 
-    with pytest.raises(SpoolFull, match="errno 28"):
-        incoming.write(b"abc")
+    with pytest.raises(SpoolFull, match="errno"):
+        incoming.write(bytes(PIECE_BYTES))
     incoming.discard()
 
 

@@ -1,0 +1,298 @@
+"""Segments: files of one size on the spool's disk that many images share, used again when no image needs them.
+
+A file of its own would cost each image an inode, blocks and a commit of the file system's journal, and its bytes a
+copy into the page cache. A record in a segment that was written before costs one write past the page cache (O_DIRECT)
+and one fdatasync, which is the disk's flush and nothing else. Databases write their logs so.
+
+A segment's first block names its cycle, which is new at each use: records of an earlier use don't count. Records
+follow, each in whole blocks (`spool_entry.py`). Each image has a hard link to its segment as its name, so the number
+of links says how many images a segment still holds: with its own name alone it is a spare.
+
+A segment is written by one image at a time. An image for which there is no room extends its segment, however large.
+"""
+
+import os
+import secrets
+import struct
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from ctypes import CDLL, c_int64
+from pathlib import Path
+from uuid import uuid4
+
+from radstream.aligned import BLOCK_BYTES, PIECE_BYTES, Buffers
+from radstream.spool_entry import translated
+from radstream.spool_names import Place, place_of
+
+SEGMENT_BYTES = 32 * 1024 * 1024
+SEGMENT = ".seg"
+#: Spares are neither made nor kept on a file system that is fuller than this (per cent).
+_SPARE_UNTIL_PERCENT = 50.0
+#: A segment is a spare worth keeping from this size on (bytes): a rest of it is allocated as it is written.
+_SPARE_AT_LEAST = SEGMENT_BYTES // 2
+#: Segments that wait half full for an image that fits; over this the one that waits longest gets no more (count).
+_MOST_OPEN = 16
+_LIBC = CDLL(None, use_errno=True)
+_SECTOR_BYTES = 512  # stat(2): the unit of st_blocks
+_PUNCH_HOLE = 0x02 | 0x01  # fallocate(2): and keep the size
+
+_HEAD = struct.Struct(">8s4s")
+_HEAD_MARK = b"RADSEGMT"
+
+
+class Segment:
+    """One segment, in the hands of one image or of nobody."""
+
+    def __init__(self, path: str, *, direct: bool, new: bool) -> None:
+        """Open a file; raise OSError."""
+        self.path = path
+        flags = os.O_RDWR | (os.O_CREAT | os.O_EXCL if new else 0) | (os.O_DIRECT if direct else 0)
+        self._fd = os.open(path, flags, 0o600)
+        self.allocated = os.fstat(self._fd).st_blocks * _SECTOR_BYTES
+        self.cycle = b""
+        self.end = BLOCK_BYTES  # behind its last record (bytes)
+
+    @property
+    def links(self) -> int:
+        """How many names it has (count); 1 where no image needs it."""
+        return os.fstat(self._fd).st_nlink
+
+    def begin_cycle(self, room: memoryview) -> None:
+        """Use it from the start: what it holds is worth nothing from here on. `room`: a block to write from."""
+        self.cycle, self.end = secrets.token_bytes(4), BLOCK_BYTES
+        room[:BLOCK_BYTES] = _HEAD.pack(_HEAD_MARK, self.cycle).ljust(BLOCK_BYTES, b"\0")
+        self.write(room[:BLOCK_BYTES], 0)
+
+    def end_cycle(self, room: memoryview) -> None:
+        """Say that its records are worth nothing any more. `room` as above; raise OSError."""
+        room[:BLOCK_BYTES] = bytes(BLOCK_BYTES)
+        self.write(room[:BLOCK_BYTES], 0)
+
+    def write(self, data: memoryview, at: int) -> None:
+        """Write whole blocks from aligned memory; raise OSError."""
+        taken = os.pwrite(self._fd, data, at)
+        if taken < len(data):
+            self.write(data[taken:], at + taken)
+
+    def flush(self) -> None:
+        """Make what was written durable; raise OSError."""
+        os.fdatasync(self._fd)
+
+    def trim(self) -> int:
+        """Cut off what an image added beyond a segment's size; give what it still takes of the disk (bytes)."""
+        if os.fstat(self._fd).st_size > SEGMENT_BYTES:
+            os.ftruncate(self._fd, SEGMENT_BYTES)
+        return os.fstat(self._fd).st_blocks * _SECTOR_BYTES
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+class Segments:
+    """The segments of one slot. Thread-safe."""
+
+    def __init__(self, folder: Path, spare_bytes: int) -> None:
+        """`spare_bytes`: how much of the disk is kept allocated for images to come."""
+        self._folder = folder
+        self._most_spares = spare_bytes // SEGMENT_BYTES
+        self.buffers = Buffers()
+        self._guard = threading.Lock()
+        self._direct = False
+        self._open: list[Segment] = []  # the one that was used last is at the end
+        self._full: set[str] = set()
+        self._spares: list[str] = []
+        self._expected_bytes = 0  # of the next image: as large as the last one
+
+    def open(self) -> None:
+        """Find what is there: spares, and segments that images still need; those get no more. Raises OSError."""
+        self._direct = self._writes_directly()
+        with os.scandir(self._folder) as found:
+            self._full = {one.path for one in found if one.name.endswith(SEGMENT)}
+        self.recycle()
+
+    def close(self) -> None:
+        """Close what is open."""
+        with self._guard:
+            for segment in self._open:
+                segment.close()
+            self._open.clear()
+
+    @property
+    def unused_bytes(self) -> int:
+        """How much of the disk is kept for images to come, in spares and in segments with room."""
+        with self._guard:
+            return len(self._spares) * SEGMENT_BYTES + sum(max(0, one.allocated - one.end) for one in self._open)
+
+    def lease(self) -> Segment:
+        """Give a segment with room for an image as large as the last one; nobody else has it. Raises SpoolFull."""
+        with self._guard:
+            for number in reversed(range(len(self._open))):
+                if self._open[number].end + self._expected_bytes <= SEGMENT_BYTES:
+                    return self._open.pop(number)
+            spare = self._spares.pop() if self._spares else None
+        with translated("taking a segment"):
+            return self._begun(spare)
+
+    def give_back(self, segment: Segment, end: int | None = None) -> None:
+        """Give a segment back; `end`: behind the record that was added, None for none."""
+        with self._guard:
+            if end is not None:
+                self._expected_bytes = end - segment.end
+                segment.end = end
+            self._open.append(segment)
+            while len(self._open) > _MOST_OPEN or (self._open and self._open[0].end >= SEGMENT_BYTES):
+                self._close(self._open.pop(0))
+            if segment.end >= SEGMENT_BYTES and segment in self._open:
+                self._open.remove(segment)
+                self._close(segment)
+
+    def prepare(self) -> None:
+        """Make the spares that are missing: written once, so that their blocks are there."""
+        while len(self._spares) < self._most_spares and self._is_roomy(SEGMENT_BYTES):
+            path = self._new_path()
+            try:
+                self._fill(path)
+            except OSError:
+                with suppress(OSError):
+                    Path(path).unlink()
+                return
+            with self._guard:
+                self._spares.append(path)
+
+    def purge(self, names: Sequence[str]) -> None:
+        """Remove images by their names; raise OSError.
+
+        Their room is used again when their whole segment is free; where the disk is filling it is given back at once.
+        """
+        roomy = self._is_roomy(0)
+        for name in names:
+            place = None if roomy else place_of(Path(name).name)
+            if place is None:
+                Path(name).unlink(missing_ok=True)
+            else:
+                _punch_out(name, place)
+        self.recycle()
+
+    def recycle(self) -> None:
+        """Make spares of the segments that no image needs any more; remove what would be too much."""
+        with self._guard:
+            for segment in [one for one in self._open if one.end > BLOCK_BYTES and one.links == 1]:
+                self._open.remove(segment)
+                self._close(segment)
+            for path in list(self._full):
+                self._recycle(path)
+
+    def adopt(self, other: "Segments") -> None:
+        """Take another slot's segments, spares not; nobody may use the other meanwhile. Raises OSError."""
+        other.close()
+        with os.scandir(other._folder) as found:  # noqa: SLF001 - one of our own class
+            theirs = [(one.path, one.name, one.stat().st_nlink) for one in found if one.name.endswith(SEGMENT)]
+        for path, name, links in theirs:
+            if links == 1:
+                Path(path).unlink()
+                continue
+            own = f"{self._folder}/{name}"
+            os.rename(path, own)  # noqa: PTH104 - plain strings throughout
+            with self._guard:
+                self._full.add(own)
+
+    def _begun(self, spare: str | None) -> Segment:
+        segment = Segment(spare or self._new_path(), direct=self._direct, new=spare is None)
+        try:
+            with self.buffers.lent() as room:
+                segment.begin_cycle(room)
+            if spare is None:
+                sync_folder(self._folder)
+        except OSError:
+            segment.close()
+            Path(segment.path).unlink(missing_ok=True)
+            raise
+        return segment
+
+    def _close(self, segment: Segment) -> None:
+        segment.close()
+        self._full.add(segment.path)
+
+    def _recycle(self, path: str) -> None:
+        with suppress(OSError):  # it is looked at again
+            if os.stat(path).st_nlink > 1:  # noqa: PTH116 - plain strings
+                return
+            self._full.discard(path)
+            segment = Segment(path, direct=self._direct, new=False)
+            try:
+                size = segment.trim()
+                with self.buffers.lent() as room:
+                    segment.end_cycle(room)
+            finally:
+                segment.close()
+            if size >= _SPARE_AT_LEAST and len(self._spares) < self._most_spares and self._is_roomy(0):
+                self._spares.append(path)
+            else:
+                Path(path).unlink()
+
+    def _fill(self, path: str) -> None:
+        segment = Segment(path, direct=self._direct, new=True)
+        try:
+            with self.buffers.lent() as room:
+                room[:] = bytes(PIECE_BYTES)
+                for at in range(0, SEGMENT_BYTES, PIECE_BYTES):
+                    segment.write(room, at)
+            segment.flush()
+        finally:
+            segment.close()
+        sync_folder(self._folder)
+
+    def _is_roomy(self, more_bytes: int) -> bool:
+        found = os.statvfs(self._folder)
+        used = (found.f_blocks - found.f_bfree) * found.f_frsize
+        total = used + found.f_bavail * found.f_frsize
+        return 100.0 * (used + more_bytes) <= _SPARE_UNTIL_PERCENT * total
+
+    def _writes_directly(self) -> bool:
+        """Try whether the file system takes O_DIRECT in our blocks; without it all goes through the page cache."""
+        path = self._new_path()
+        try:
+            segment = Segment(path, direct=True, new=True)
+            try:
+                with self.buffers.lent() as room:
+                    segment.begin_cycle(room)
+            finally:
+                segment.close()
+        except OSError:
+            return False
+        finally:
+            with suppress(OSError):
+                Path(path).unlink()
+        return True
+
+    def _new_path(self) -> str:
+        return f"{self._folder}/{uuid4().hex}{SEGMENT}"
+
+
+def _punch_out(name: str, place: Place) -> None:
+    """Remove a name, then give its blocks back; a file system that can't keeps them until the segment is free."""
+    with suppress(FileNotFoundError), open(name, "r+b") as file:  # noqa: PTH123 - plain strings
+        Path(name).unlink()
+        _LIBC.fallocate(file.fileno(), _PUNCH_HOLE, c_int64(place.start), c_int64(place.end - place.start))
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a folder's names durable; raise OSError."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def cycle_of(path: str) -> bytes | None:
+    """Give the cycle of a segment; None for one that is a spare, and for a file that is none."""
+    with suppress(OSError, struct.error), open(path, "rb") as file:  # noqa: PTH123 - plain strings
+        mark, cycle = _HEAD.unpack(file.read(_HEAD.size))
+        if mark == _HEAD_MARK:
+            return bytes(cycle)
+    return None
