@@ -104,10 +104,12 @@ def small_disk() -> Iterator[Path]:
 
 def sample(at: Running, spool: Path, traffic: Traffic, metrics_port: int, began: float) -> dict[str, Any]:
     """Look once at everything."""
-    sizes = []
+    images = len(list(spool.glob("*/*@*")))
+    held = {}  # by inode: a segment has the name of each of its images
     for path in spool.glob("*/*"):
         with suppress(OSError):
-            sizes.append(path.stat().st_size)
+            found = path.stat()
+            held[found.st_ino] = found.st_blocks * 512
     page = urllib3.request("GET", f"http://127.0.0.1:{metrics_port}/metrics").data.decode()
     return {
         "seconds": round(time.monotonic() - began, 1),
@@ -115,8 +117,8 @@ def sample(at: Running, spool: Path, traffic: Traffic, metrics_port: int, began:
         "rss_mb_each": [round(own_rss_mb(pid), 1) for pid in tree(at.pid)],
         "descriptors": descriptors(at.pid),
         "threads": threads(at.pid),
-        "spool_files": len(sizes),
-        "spool_mb": round(sum(sizes) / 2**20, 1),
+        "spool_files": images,
+        "spool_mb": round(sum(held.values()) / 2**20, 1),
         "acknowledged": traffic.acknowledged,
         "refused": traffic.refused,
         "published": int(sum(float(value) for value in _PUBLISHED.findall(page))),

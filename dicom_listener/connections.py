@@ -1,6 +1,7 @@
 """From a connection that asked for an association to pynetdicom's association with our gate and our data path."""
 
 import socket
+import ssl
 import struct
 import threading
 import time

@@ -115,8 +115,47 @@ def test_two_images_at_a_time_stand_in_two_segments(tmp_path: Path) -> None:
 
     assert [found.name for found in spool.entries()] == [entry.name]
     assert len(_segments(tmp_path)) == 2
-    _committed(spool)
+    again, beside = spool.begin(), spool.begin()
+    again.write(b"abc")
+    beside.write(b"xyz")
     assert len(_segments(tmp_path)) == 2
+    for incoming, data in ((again, b"abc"), (beside, b"xyz")):
+        with spool.commit(incoming, _note()).open() as file:
+            assert file.read(3) == data
+
+
+def test_an_image_has_its_name_when_it_is_durable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One fdatasync of all its bytes, then its name: promise 1."""
+    spool = _spool(tmp_path)
+    seen: list[tuple[int, list[Path]]] = []
+
+    def watched(fd: int) -> None:
+        seen.append((os.fstat(fd).st_ino, list((tmp_path / "0").glob("*.dcm"))))
+        real(fd)
+
+    real = os.fdatasync
+    monkeypatch.setattr(os, "fdatasync", watched)
+    entry = _committed(spool)
+
+    assert seen == [(entry.path.stat().st_ino, [])]
+
+
+def test_what_has_arrived_can_be_read_before_it_is_whole(tmp_path: Path) -> None:
+    """For a header that goes on behind what is kept in memory; what arrives afterwards is none the worse for it."""
+    spool = _spool(tmp_path)
+    data = os.urandom(PIECE_BYTES + 5000)
+    incoming = spool.begin()
+    incoming.write(data[:-99])
+
+    path, start = incoming.settle()
+    with path.open("rb") as file:
+        file.seek(start)
+        assert file.read(len(data) - 99) == data[:-99]
+    incoming.write(data[-99:])
+    entry = spool.commit(incoming, replace(_note(), size_bytes=len(data)))
+
+    with entry.open() as file:
+        assert file.read(len(data)) == data
 
 
 def test_the_hasher_sees_the_data_set_and_nothing_before_it(tmp_path: Path) -> None:
@@ -340,6 +379,21 @@ def test_a_name_that_a_power_cut_brought_back_is_no_image(tmp_path: Path) -> Non
     for path in (tmp_path / "0").glob("*.dcm"):
         if path.stem != old.name:
             path.unlink()
+
+    spool = _after_a_power_cut(tmp_path)
+
+    assert spool.entries() == []
+    assert list((tmp_path / "0").glob("*.torn")) == []
+
+
+def test_what_a_spare_held_is_no_image_after_a_power_cut(tmp_path: Path) -> None:
+    """It was forwarded, and a checkpoint has removed it."""
+    spool = Spool(tmp_path, "0", spare_bytes=SEGMENT_BYTES)
+    spool.open()
+    spool.prepare()
+    spool.forwarded(_committed(spool, replace(_note(), sha256=hash_of_abc())))
+    spool.checkpoint()
+    spool.close()
 
     assert _after_a_power_cut(tmp_path).entries() == []
 
