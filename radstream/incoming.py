@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Protocol
 
 from radstream.aligned import BLOCK_BYTES, PIECE_BYTES
-from radstream.segments import Segment, Segments
+from radstream.segment import Segment
+from radstream.segments import Segments
 from radstream.spool_entry import FOOTER_BYTES, Note, footer, spool_full, translated
 from radstream.spool_names import Place
 
@@ -47,6 +48,7 @@ class Incoming:
         self._piece[: len(head)] = head
         self._used = self._hashed = self.size_bytes = len(head)  # of the piece; of the whole
         self._head: memoryview | None = None
+        self._failed = False
 
     @property
     def room(self) -> memoryview:
@@ -102,8 +104,11 @@ class Incoming:
 
     def flush(self) -> None:
         """Make its record durable (fdatasync); raise SpoolFull."""
-        with translated("fdatasync"):
+        try:
             self._held.flush()
+        except OSError as error:
+            self._failed = True
+            raise spool_full("fdatasync", error) from error
 
     def rename(self, path: str) -> None:
         """Give it its name as an entry; raise SpoolFull."""
@@ -129,7 +134,7 @@ class Incoming:
     def _give_back(self, end: int | None) -> None:
         segment, self._segment = self._segment, None
         if segment is not None:
-            self._segments.give_back(segment, end)
+            self._segments.give_back(segment, end, failed=self._failed)
             self._segments.buffers.give_back(self._piece)
 
     def _pass_on(self, count: int) -> None:
@@ -147,4 +152,5 @@ class Incoming:
         try:
             self._held.write(self._piece[:count], self._at)
         except OSError as error:
+            self._failed = True
             raise spool_full("writing", error) from error

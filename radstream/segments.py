@@ -12,84 +12,23 @@ A segment is written by one image at a time. An image for which there is no room
 """
 
 import os
-import secrets
-import struct
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
-from ctypes import CDLL, c_int64
 from pathlib import Path
 from uuid import uuid4
 
 from radstream.aligned import BLOCK_BYTES, PIECE_BYTES, Buffers
+from radstream.segment import SEGMENT, SEGMENT_BYTES, Segment, punch_out, sync_folder
 from radstream.spool_entry import translated
-from radstream.spool_names import Place, place_of
+from radstream.spool_names import place_of
 
-SEGMENT_BYTES = 32 * 1024 * 1024
-SEGMENT = ".seg"
 #: Spares are neither made nor kept on a file system that is fuller than this (per cent).
 _SPARE_UNTIL_PERCENT = 50.0
 #: A segment is a spare worth keeping from this size on (bytes): a rest of it is allocated as it is written.
 _SPARE_AT_LEAST = SEGMENT_BYTES // 2
 #: Segments that wait half full for an image that fits; over this the one that waits longest gets no more (count).
 _MOST_OPEN = 16
-_LIBC = CDLL(None, use_errno=True)
-_SECTOR_BYTES = 512  # stat(2): the unit of st_blocks
-_PUNCH_HOLE = 0x02 | 0x01  # fallocate(2): and keep the size
-
-_HEAD = struct.Struct(">8s4s")
-_HEAD_MARK = b"RADSEGMT"
-
-
-class Segment:
-    """One segment, in the hands of one image or of nobody."""
-
-    def __init__(self, path: str, *, direct: bool, new: bool) -> None:
-        """Open a file; raise OSError."""
-        self.path = path
-        flags = os.O_RDWR | (os.O_CREAT | os.O_EXCL if new else 0) | (os.O_DIRECT if direct else 0)
-        self._fd = os.open(path, flags, 0o600)
-        self.allocated = os.fstat(self._fd).st_blocks * _SECTOR_BYTES
-        self.cycle = b""
-        self.end = BLOCK_BYTES  # behind its last record (bytes)
-
-    @property
-    def links(self) -> int:
-        """How many names it has (count); 1 where no image needs it."""
-        return os.fstat(self._fd).st_nlink
-
-    def begin_cycle(self, room: memoryview) -> None:
-        """Use it from the start: what it holds is worth nothing from here on. `room`: a block to write from."""
-        self.cycle, self.end = secrets.token_bytes(4), BLOCK_BYTES
-        room[:BLOCK_BYTES] = _HEAD.pack(_HEAD_MARK, self.cycle).ljust(BLOCK_BYTES, b"\0")
-        self.write(room[:BLOCK_BYTES], 0)
-
-    def end_cycle(self, room: memoryview) -> None:
-        """Say that its records are worth nothing any more. `room` as above; raise OSError."""
-        room[:BLOCK_BYTES] = bytes(BLOCK_BYTES)
-        self.write(room[:BLOCK_BYTES], 0)
-
-    def write(self, data: memoryview, at: int) -> None:
-        """Write whole blocks from aligned memory; raise OSError."""
-        taken = os.pwrite(self._fd, data, at)
-        if taken < len(data):
-            self.write(data[taken:], at + taken)
-
-    def flush(self) -> None:
-        """Make what was written durable; raise OSError."""
-        os.fdatasync(self._fd)
-
-    def trim(self) -> int:
-        """Cut off what an image added beyond a segment's size; give what it still takes of the disk (bytes)."""
-        if os.fstat(self._fd).st_size > SEGMENT_BYTES:
-            os.ftruncate(self._fd, SEGMENT_BYTES)
-        return os.fstat(self._fd).st_blocks * _SECTOR_BYTES
-
-    def close(self) -> None:
-        """Close the file."""
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
 
 
 class Segments:
@@ -137,9 +76,15 @@ class Segments:
         with translated("taking a segment"):
             return self._begun(spare)
 
-    def give_back(self, segment: Segment, end: int | None = None) -> None:
-        """Give a segment back; `end`: behind the record that was added, None for none."""
+    def give_back(self, segment: Segment, end: int | None = None, *, failed: bool = False) -> None:
+        """Give a segment back; `end`: behind the record that was added, None for none.
+
+        `failed`: the disk did not take what was written, so the next image is better off elsewhere.
+        """
         with self._guard:
+            if failed:
+                self._close(segment)
+                return
             if end is not None:
                 self._expected_bytes = end - segment.end
                 segment.end = end
@@ -152,16 +97,11 @@ class Segments:
 
     def prepare(self) -> None:
         """Make the spares that are missing: written once, so that their blocks are there."""
-        while len(self._spares) < self._most_spares and self._is_roomy(SEGMENT_BYTES):
-            path = self._new_path()
-            try:
-                self._fill(path)
-            except OSError:
-                with suppress(OSError):
-                    Path(path).unlink()
-                return
-            with self._guard:
-                self._spares.append(path)
+        with suppress(OSError):  # images make their own room then
+            while len(self._spares) < self._most_spares and self._is_roomy(SEGMENT_BYTES):
+                path = self._fill(self._new_path())
+                with self._guard:
+                    self._spares.append(path)
 
     def purge(self, names: Sequence[str]) -> None:
         """Remove images by their names; raise OSError.
@@ -174,7 +114,7 @@ class Segments:
             if place is None:
                 Path(name).unlink(missing_ok=True)
             else:
-                _punch_out(name, place)
+                punch_out(name, place)
         self.recycle()
 
     def recycle(self) -> None:
@@ -234,7 +174,7 @@ class Segments:
             else:
                 Path(path).unlink()
 
-    def _fill(self, path: str) -> None:
+    def _fill(self, path: str) -> str:
         segment = Segment(path, direct=self._direct, new=True)
         try:
             with self.buffers.lent() as room:
@@ -242,9 +182,13 @@ class Segments:
                 for at in range(0, SEGMENT_BYTES, PIECE_BYTES):
                     segment.write(room, at)
             segment.flush()
+            sync_folder(self._folder)
+        except OSError:
+            Path(path).unlink(missing_ok=True)
+            raise
         finally:
             segment.close()
-        sync_folder(self._folder)
+        return path
 
     def _is_roomy(self, more_bytes: int) -> bool:
         found = os.statvfs(self._folder)
@@ -271,28 +215,3 @@ class Segments:
 
     def _new_path(self) -> str:
         return f"{self._folder}/{uuid4().hex}{SEGMENT}"
-
-
-def _punch_out(name: str, place: Place) -> None:
-    """Remove a name, then give its blocks back; a file system that can't keeps them until the segment is free."""
-    with suppress(FileNotFoundError), open(name, "r+b") as file:  # noqa: PTH123 - plain strings
-        Path(name).unlink()
-        _LIBC.fallocate(file.fileno(), _PUNCH_HOLE, c_int64(place.start), c_int64(place.end - place.start))
-
-
-def sync_folder(folder: Path) -> None:
-    """Make a folder's names durable; raise OSError."""
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
-def cycle_of(path: str) -> bytes | None:
-    """Give the cycle of a segment; None for one that is a spare, and for a file that is none."""
-    with suppress(OSError, struct.error), open(path, "rb") as file:  # noqa: PTH123 - plain strings
-        mark, cycle = _HEAD.unpack(file.read(_HEAD.size))
-        if mark == _HEAD_MARK:
-            return bytes(cycle)
-    return None

@@ -28,7 +28,8 @@ from pathlib import Path
 from uuid import uuid4
 
 from radstream.incoming import Hasher, Incoming
-from radstream.segments import SEGMENT, Segments, sync_folder
+from radstream.segment import SEGMENT, sync_folder
+from radstream.segments import Segments
 from radstream.spool_entry import Entry, Note, Torn, translated
 from radstream.spool_names import digits_of, name_of, received
 from radstream.spool_recovery import is_stale, name_lost

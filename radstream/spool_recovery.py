@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from radstream.aligned import BLOCK_BYTES, PIECE_BYTES
-from radstream.segments import SEGMENT, cycle_of
+from radstream.segment import SEGMENT, cycle_of
 from radstream.spool_entry import FOOTER_BYTES, Entry, Note, Torn, place_before
 from radstream.spool_names import Place, name_of, place_of
 

@@ -11,7 +11,7 @@ import pytest
 
 from radstream import segments
 from radstream.aligned import PIECE_BYTES
-from radstream.segments import SEGMENT_BYTES
+from radstream.segment import SEGMENT_BYTES
 from radstream.spool import Spool, left_behind, waiting
 from radstream.spool_entry import Entry, Note
 from radstream.spool_names import place_of, received_at
@@ -430,6 +430,9 @@ def test_a_write_that_fails_is_spool_full(tmp_path: Path) -> None:
     with pytest.raises(SpoolFull, match="errno"):
         incoming.write(bytes(PIECE_BYTES))
     incoming.discard()
+
+    with _committed(spool).open() as file:  # in another segment: one bad place must not refuse every image
+        assert file.read(3) == b"abc"
 
 
 def test_those_who_only_look_see_every_slot(tmp_path: Path) -> None:
