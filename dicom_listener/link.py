@@ -83,19 +83,29 @@ class Link:
             self._guard.notify_all()
 
 
-class ToldHealth(Health):
-    """A worker's health: the parent is told of each change, and answers the probes."""
+class Told(Protocol):
+    """Whoever is told which parts are not ready."""
 
-    def __init__(self, link: Link) -> None:
+    def waiting(self, parts: dict[str, str]) -> None:
+        """Take all of them: what was told before does not count."""
+
+
+class ToldHealth(Health):
+    """A worker's health: the parent is told of each change, in their order, and answers the probes."""
+
+    def __init__(self, link: Told) -> None:
         super().__init__()
         self._link = link
+        self._telling = threading.Lock()
 
     def ready(self, part: str = "service") -> None:
         """Say that a part is ready."""
-        super().ready(part)
-        self._link.waiting(dict(self.waiting))
+        with self._telling:
+            super().ready(part)
+            self._link.waiting(dict(self.waiting))
 
     def not_ready(self, why: str, part: str = "service") -> None:
         """Say that a part is not ready, and why."""
-        super().not_ready(why, part)
-        self._link.waiting(dict(self.waiting))
+        with self._telling:
+            super().not_ready(why, part)
+            self._link.waiting(dict(self.waiting))

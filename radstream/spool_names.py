@@ -29,7 +29,7 @@ def name_of(lane: Lane, received_at: datetime, place: Place) -> str:
     """Give an entry's name.
 
     >>> name_of(Lane.STAT, datetime(2026, 11, 21, tzinfo=UTC), Place("00c0ffee", 4096, 12288))
-    '0000651a1e0cd8000@00c0ffee-1000-3000'
+    '00660be0ab5c000@00c0ffee-1000-3000'
     """
     rank = _STAT if lane is Lane.STAT else _ROUTINE
     return f"{rank}{digits_of(received_at)}{_PLACE_MARK}{place.cycle}-{place.start:x}-{place.end:x}"

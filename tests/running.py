@@ -112,9 +112,10 @@ class Service:
             raise AssertionError(f"{self.name} is not ready: {self.why_not()}") from error
 
     def why_not(self) -> str:
-        """Say what keeps it: its own answer, who has its port, where its threads stand."""
+        """Say what keeps it: its own answer, who has its port, where its threads and those of its workers stand."""
         answer = health(self.metrics_port)
-        os.kill(self.pid, signal.SIGUSR1)
+        for pid in (self.pid, *(self.workers() if self.name == "dicom_listener" else ())):
+            os.kill(pid, signal.SIGUSR1)
         with suppress(AssertionError):
             until(lambda: "most recent call first" in self.tail(), 5)
         at = f":{self.metrics_port:04X} "

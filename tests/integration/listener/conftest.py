@@ -160,7 +160,8 @@ def module_listen(
         service = Service(
             "dicom_listener", {**plain_environment, **site.environment, **own, **environment}, folder / "listener.log"
         )
-        started.append(service.start())
+        started.append(service)
+        service.start()
         return Listening(service, port, folder / "spool", Settings.from_environment(site.environment))
 
     yield begin
