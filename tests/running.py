@@ -113,14 +113,18 @@ class Service:
 
     def why_not(self) -> str:
         """Say what keeps it: its own answer, who has its port, where its threads and those of its workers stand."""
-        answer = health(self.metrics_port)
+        at = f":{self.metrics_port:04X} "
+        sockets = [line for line in Path("/proc/net/tcp").read_text("ascii").splitlines() if at in line]
+        return "\n".join([health(self.metrics_port), *sockets, self.stacks()])
+
+    def stacks(self) -> str:
+        """Have the process, and a listener's workers, write where their threads stand; return the end of the log."""
         for pid in (self.pid, *(self.workers() if self.name == "dicom_listener" else ())):
             os.kill(pid, signal.SIGUSR1)
         with suppress(AssertionError):
             until(lambda: "most recent call first" in self.tail(), 5)
-        at = f":{self.metrics_port:04X} "
-        sockets = [line for line in Path("/proc/net/tcp").read_text("ascii").splitlines() if at in line]
-        return "\n".join([answer, *sockets, self.tail(100)])
+        time.sleep(POLL_SECONDS)  # the second one writes, too
+        return self.tail(200)
 
     def wait_exit(self, seconds: float = STOP_SECONDS) -> int:
         """Wait for the end; return the exit status (negative: the signal)."""

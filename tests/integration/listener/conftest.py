@@ -90,7 +90,10 @@ class Listening:
 
     def wait_empty(self, seconds: float = 30.0) -> None:
         """Wait until everything is forwarded."""
-        until(lambda: not self.waiting(), seconds, "images still wait in the spool")
+        try:
+            until(lambda: not self.waiting(), seconds)
+        except AssertionError as error:
+            raise AssertionError(f"images still wait in the spool: {self.service.stacks()}") from error
 
 
 def read_log(settings: Settings) -> list[InstanceReceived]:
