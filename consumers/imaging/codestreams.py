@@ -40,15 +40,16 @@ def undecodable(detail: str) -> NotEvaluable:
 
 
 def first_frame(encapsulated: memoryview) -> bytes:
-    """Return the only frame out of its item, without padding; its fragments joined where it has several (PS3.5 A.4)."""
+    """Return the only frame out of its item, its fragments joined where it has several (PS3.5 A.4).
+
+    With what pads it to an even length: only a codestream with an end marker tells that from its own (`whole`); run
+    lengths of a black corner end in zeros, too.
+    """
     offsets = ITEM.unpack_from(encapsulated)[1]
     start = 2 * ITEM.size + offsets
     tag, length = ITEM.unpack_from(encapsulated, start - ITEM.size)
     if tag == ITEM_TAG and bytes(encapsulated[start + length : start + length + 4]) == END_OF_ITEMS:
-        end = start + length
-        while end > start and not encapsulated[end - 1]:  # padding to an even length
-            end -= 1
-        return bytes(encapsulated[start:end])
+        return bytes(encapsulated[start : start + length])
     return next(generate_frames(BytesIO(encapsulated), number_of_frames=1))
 
 

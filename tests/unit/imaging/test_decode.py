@@ -112,6 +112,18 @@ def test_a_compressed_frame_decodes_to_what_was_encoded(case: Case, film: NDArra
 
 
 @COMPRESSED
+def test_a_film_that_ends_in_black_decodes(case: Case, film: NDArray[np.uint16], dx: Build) -> None:
+    """Most films have black corners, whose run lengths end in zeros: they are no padding."""
+    pixels = pixels_of(case, film).copy()
+    pixels[-40:] = 0
+    data = dx(pixels, syntax=case.syntax, frame=case.encode(pixels), bits=case.bits)
+
+    frame = decode(read_part10(data))
+
+    assert np.abs(frame.samples.astype(int) - pixels.astype(int))[-30:].max() <= case.error
+
+
+@COMPRESSED
 @pytest.mark.parametrize("kept", [0.02, 0.5, 0.95])
 def test_a_cut_frame_is_undecodable(case: Case, kept: float, film: NDArray[np.uint16], dx: Build) -> None:
     """No decoder may fill what is missing with grey: a half chest would be evaluated."""

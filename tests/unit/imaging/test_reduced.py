@@ -195,7 +195,7 @@ def test_a_film_is_decoded_once_for_all_that_read_one_size(
 
 @pytest.mark.parametrize("length", [10_000_000, 4096, 10_001])
 def test_a_frame_in_fragments_is_the_same_frame(large: NDArray[np.uint16], length: int) -> None:
-    """One fragment is read where it lies, several are joined; what pads them to an even length is no part of it."""
+    """One fragment is read where it lies, several are joined; zeros may pad them to an even length."""
     frame = ENCODE[HTJ2K](large)
     count = -(-len(frame) // length)
 
