@@ -1,7 +1,6 @@
 """From a connection that asked for an association to pynetdicom's association with our gate and our data path."""
 
 import socket
-import ssl
 import struct
 import threading
 import time
@@ -21,6 +20,7 @@ from dicom_listener.gate import Gate
 from dicom_listener.porch import Caller
 from dicom_listener.upper_layer import Door, StoreDul
 from radstream.settings import Settings
+from radstream.waiting import limit_waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -148,7 +148,7 @@ class Associations:
     def open(self, ae: AE, caller: Caller, client: socket.socket, request: bytes) -> None:
         """Start an association whose request has been read."""
         settings = self._settings
-        _limit_waiting(client, settings.dimse_seconds)
+        limit_waiting(client, settings.dimse_seconds)
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         assoc = GatedAssociation(ae, caller, self._gate, self._end)
         assoc.dul = dul = GatedDul(assoc, self._door, settings.maximum_pdu_bytes, request)
@@ -179,20 +179,6 @@ class Associations:
         with self._lock:
             self._there.discard(assoc)
         self._tell(assoc)
-
-
-def _limit_waiting(client: socket.socket, seconds: float) -> None:
-    """Let no read or write wait longer than this: by the kernel, which then reads whole PDUs in one call.
-
-    Python's own time-out makes a socket non-blocking, and each read a poll and a read of what happens to be there.
-    """
-    if isinstance(client, ssl.SSLSocket):
-        client.settimeout(seconds)
-        return
-    client.settimeout(None)
-    limit = struct.pack("ll", int(seconds), int(seconds % 1 * 1_000_000))
-    for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
-        client.setsockopt(socket.SOL_SOCKET, option, limit)
 
 
 def _one_at_a_time(_event: evt.Event) -> tuple[int, int]:

@@ -7,15 +7,15 @@ lock, behind whoever works: under load an image waited 27 ms for a fetch that ta
 import http.client
 import socket
 import ssl
-import struct
 import threading
 from contextlib import suppress
 from http import HTTPStatus
 from urllib.parse import SplitResult
 
+from radstream.waiting import limit_waiting
+
 #: What http.client may hold back of a body when it has read the head: its buffer (bytes).
 _BUFFER_BYTES = 64 * 1024
-_MICROSECONDS = 1_000_000
 #: Of a connection that the server has closed meanwhile.
 _STALE = (http.client.RemoteDisconnected, http.client.CannotSendRequest, ConnectionError)
 
@@ -83,16 +83,7 @@ class Fetcher:
                 return _sent(connection, path, body)
             connection.close()
         connection.connect()
-        whole, part = divmod(self._read_seconds, 1)
-        if isinstance(connection.sock, ssl.SSLSocket):
-            connection.sock.settimeout(self._read_seconds)
-        else:
-            # The kernel's own timeout: Python's would make the socket one that never waits for all.
-            connection.sock.settimeout(None)
-            for direction in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
-                connection.sock.setsockopt(
-                    socket.SOL_SOCKET, direction, struct.pack("ll", int(whole), int(part * _MICROSECONDS))
-                )
+        limit_waiting(connection.sock, self._read_seconds)
         return _sent(connection, path, body)
 
     def _read(self, connection: http.client.HTTPConnection, answer: http.client.HTTPResponse, room: memoryview) -> int:
