@@ -6,6 +6,8 @@ left in doubt.
 
 import time
 
+from confluent_kafka import Producer
+
 from radstream.kafka import CALL_SECONDS, TRANSACTION_TIMEOUT_MS, producer, translated
 from radstream.settings import Settings
 
@@ -27,14 +29,19 @@ class Fences:
     def fence_slot(self, slot: str) -> None:
         """End what a slot that nobody holds had begun: its doubts of before can be settled. Raises KafkaDown."""
         for number in range(MOST_WRITERS):
-            writer = writer_of(slot, number)
-            client = producer(self._settings, transactional_id(writer))
-            with translated(writer):
-                client.init_transactions(CALL_SECONDS)
-            self.fenced(writer)
+            self.producer_of(writer_of(slot, number))
+
+    def producer_of(self, writer: str) -> Producer:
+        """Give a new producer under a writer's id, which fences whoever had it. Raises KafkaDown, Fenced."""
+        name = transactional_id(writer)
+        client = producer(self._settings, name)
+        with translated(name):
+            client.init_transactions(CALL_SECONDS)
+        self.fenced(writer)
+        return client
 
     def fenced(self, writer: str) -> None:
-        """Note that a writer's id was fenced just now, by its own new producer or by `fence_slot`."""
+        """Note that a writer's id was fenced just now."""
         self._fenced[writer] = time.monotonic()
 
     def is_over(self, writer: str, age_seconds: float) -> bool:

@@ -11,12 +11,12 @@ from uuid import UUID
 from confluent_kafka import KafkaError, Message, Producer
 
 from dicom_listener.crash_points import Step
-from dicom_listener.fences import Fences, transactional_id
+from dicom_listener.fences import Fences
 from dicom_listener.log_reader import LogReader
 from dicom_listener.partitioner import partition_of
 from radstream.crash_points import CrashPoints
 from radstream.journal_writer import Doubt, Journal, Place
-from radstream.kafka import CALL_SECONDS, TRANSACTION_TIMEOUT_MS, producer, translated
+from radstream.kafka import CALL_SECONDS, TRANSACTION_TIMEOUT_MS, translated
 from radstream.settings import Settings
 from radstream.traces import SpanContext
 from schemas.codec import Codec
@@ -65,12 +65,10 @@ class Publisher:
         self, settings: Settings, codec: Codec, journal: Journal, fences: Fences, crash_points: CrashPoints
     ) -> None:
         """`journal`: with the writer's name as its slot, of which it has the transactional.id."""
-        self._settings = settings
         self._codec = codec
         self._journal = journal
         self._crash_points = crash_points
         self._fences = fences
-        self._transactional_id = transactional_id(journal.slot)
         self._producer: Producer | None = None
         self._log = LogReader(settings, codec)
         #: For each topic and partition an offset at which its log ended at some time.
@@ -214,11 +212,7 @@ class Publisher:
     def _ready_producer(self) -> Producer:
         """Give the producer; a new one fences whoever had the slot before, and ends what that one had begun."""
         if self._producer is None:
-            client = producer(self._settings, self._transactional_id)
-            with translated(self._transactional_id):
-                client.init_transactions(CALL_SECONDS)
-            self._fences.fenced(self._journal.slot)
-            self._producer = client
+            self._producer = self._fences.producer_of(self._journal.slot)
         return self._producer
 
     def _place(self, event: InstanceReceived) -> Place:
