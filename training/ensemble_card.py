@@ -29,7 +29,7 @@ wrong together. What they must not be used for, the data and the weaknesses stan
 ## How good it is
 
 {metrics}
-Made by `python -m training ensemble`.
+Made by `radstream model ensemble`.
 """
 
 
