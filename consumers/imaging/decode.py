@@ -180,7 +180,7 @@ def decode_all(part10: Part10, wanted: Sequence[tuple[int, int] | None]) -> list
     halvings = [halvings_for(frame, header, size) if small and size else 0 for size in wanted]
     frames: dict[int, Frame] = {}
     for number in sorted(set(halvings), reverse=True):
-        samples = decode_halved(part10.transfer_syntax_uid, frame, number, stored) if number else None
+        samples = decode_halved(part10.transfer_syntax_uid, frame, header, number, stored) if number else None
         if samples is None and 0 not in frames:
             frames[0] = Frame(_samples(_guarded(decoder, frame), rows, columns), cell)
         frames[number] = frames[0] if samples is None else Frame(samples, cell)

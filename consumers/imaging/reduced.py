@@ -96,14 +96,13 @@ HALVED: Mapping[str, Halved] = {
 }
 
 
-def decode_halved(syntax: str, frame: bytes, halvings: int, stored: int) -> Samples | None:
+def decode_halved(syntax: str, frame: bytes, header: FrameHeader, halvings: int, stored: int) -> Samples | None:
     """Return a frame of `stored` bits, halved so often (at least once); None where it must come whole."""
     try:
         samples = HALVED[syntax](frame, halvings, stored)
     # Whatever a decoder stumbles over, the decoder of the whole frame is the one that judges it.
     except Exception:  # noqa: BLE001
         return None
-    header = j2k_header(frame)
     shape = (-(-header.rows >> halvings), -(-header.columns >> halvings))
     return samples if samples.shape == shape else None
 
