@@ -16,8 +16,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -130,34 +130,53 @@ def figures_of(mine: Sequence[Turn], theirs: Sequence[Turn]) -> dict[str, object
     }
 
 
+@dataclass(frozen=True, slots=True)
+class Both:
+    """Our consumer and the bare loop, started, over the same events; and the servers beside them."""
+
+    consumer_pid: int
+    publisher: Publisher
+    results: Results
+    bare: Bare
+    servers: list[int]  # process ids
+
+
+@contextmanager
+def both(
+    site: Site, environment: Mapping[str, str], package: Path, every: Sequence[InstanceReceived]
+) -> Iterator[Both]:
+    """Start both sides on one package; `every`: the events that the bare loop may be asked for."""
+    settings = Settings.from_environment(site.environment)
+    begin_at_the_end(settings, load_package(package).manifest.name)
+    servers = [pid for _, pid, _ in Supervisor(site).states().values() if pid]
+    with inference({**environment, "RADSTREAM_MODEL_DIR": str(package)}) as consumer, ExitStack() as stack:
+        results = Results(settings)
+        stack.callback(results.close)
+        bare = Bare(settings, package, every, cores())
+        stack.callback(bare.close)
+        yield Both(consumer.popen.pid, Publisher(settings), results, bare, servers)
+
+
 def ratios(
     site: Site, environment: Mapping[str, str], folder: Path, films: Mapping[str, list[InstanceReceived]],
     length: Length,
 ) -> dict[str, object]:  # fmt: skip
     """Let ours and the bare loop take turns over each syntax."""
-    settings = Settings.from_environment(site.environment)
     every = [event for events in films.values() for event in events]
-    begin_at_the_end(settings, load_package(folder).manifest.name)
-    servers = [pid for _, pid, _ in Supervisor(site).states().values() if pid]
     found: dict[str, object] = {}
-    with ExitStack() as stack:
-        consumer = stack.enter_context(inference({**environment, "RADSTREAM_MODEL_DIR": str(folder)}))
-        results, bare = Results(settings), Bare(settings, folder, every, cores())
-        stack.callback(results.close)
-        stack.callback(bare.close)
-        publisher = Publisher(settings)
+    with both(site, environment, folder, every) as sides:
         for name, events in films.items():
             indices = [every.index(event) for event in events]
-            guess = bare.images_per_second(indices * 2)
+            guess = sides.bare.images_per_second(indices * 2)
             count = round(min(MOST, max(FEWEST, guess * length.round_seconds)))
             jobs = [indices[number % FILMS] for number in range(count)]
-            run_ours = partial(ours, publisher, results, events, count)
-            run_bare = partial(bare.images_per_second, jobs)
-            ours(publisher, results, events, FEWEST)
+            run_ours = partial(ours, sides.publisher, sides.results, events, count)
+            run_bare = partial(sides.bare.images_per_second, jobs)
+            ours(sides.publisher, sides.results, events, FEWEST)
             mine, theirs = [], []
             for _ in range(length.rounds):
-                mine.append(turn(run_ours, count, [consumer.popen.pid], servers))
-                theirs.append(turn(run_bare, count, bare.pids, servers))
+                mine.append(turn(run_ours, count, [sides.consumer_pid], sides.servers))
+                theirs.append(turn(run_bare, count, sides.bare.pids, sides.servers))
             found[name] = {
                 **figures_of(mine, theirs), "images_a_round": count, "megabytes": round(events[0].size_bytes / 1e6, 2)
             }  # fmt: skip

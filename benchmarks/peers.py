@@ -23,17 +23,13 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
-from _bare_consumer import Bare
-from _consumer import Publisher, Results, begin_at_the_end, cores, inference
+from _consumer import cores
 from _peers import IN_FLIGHT, PEERS, Peer, Serving, install, serving
 from _record import SERVERS, plain_environment, running, write
 from _weigh import cpu_ms, pss_mb
-from inference import FEWEST, FILMS, SYNTAXES, Turn, default_packages, ours, store_films, turn
+from inference import FEWEST, FILMS, SYNTAXES, Turn, both, default_packages, ours, store_films, turn
 
-from consumers.packages import load_package
-from radstream.settings import Settings
 from radstream.stack.site import Site
-from radstream.stack.supervision import Supervisor
 from schemas.instance_received import InstanceReceived
 
 Events = Sequence[InstanceReceived]
@@ -137,21 +133,16 @@ def figures_of(mine: Sequence[Turn], bare: Sequence[Turn]) -> dict[str, object]:
 
 def compared(site: Site, package: Path, films: Films, length: Length) -> dict[str, object]:
     """Choose each peer's setting, then start all sides and let them take turns."""
-    settings = Settings.from_environment(site.environment)
     environment = {**plain_environment(), **site.environment, "RADSTREAM_HEATMAPS": "none"}
     chosen = {peer.name: best_setting(peer, package, site.environment, films, length) for peer in PEERS}
-    begin_at_the_end(settings, load_package(package).manifest.name)
-    servers = [pid for _, pid, _ in Supervisor(site).states().values() if pid]
     every = [event for events in films.values() for event in events]
-    with ExitStack() as stack:
-        consumer = stack.enter_context(inference({**environment, "RADSTREAM_MODEL_DIR": str(package)}))
-        results, bare = Results(settings), Bare(settings, package, every, cores())
-        stack.callback(results.close)
-        stack.callback(bare.close)
-        publisher = Publisher(settings)
+    with both(site, environment, package, every) as started, ExitStack() as stack:
+        bare = started.bare
         sides = {
             "bare": Side(lambda jobs: bare.images_per_second([every.index(one) for one in jobs]), bare.pids),
-            "ours": Side(lambda jobs: ours(publisher, results, jobs, len(jobs)), [consumer.popen.pid]),
+            "ours": Side(
+                lambda jobs: ours(started.publisher, started.results, jobs, len(jobs)), [started.consumer_pid]
+            ),
         }
         for peer in PEERS:
             flags = peer.tries[str(chosen[peer.name]["best"])]
@@ -159,7 +150,7 @@ def compared(site: Site, package: Path, films: Films, length: Length) -> dict[st
             sides[peer.name] = Side(found.images_per_second, [found.pid])
         syntaxes = {}
         for name, events in films.items():
-            syntaxes[name] = rounds_of(sides, events, servers, length)
+            syntaxes[name] = rounds_of(sides, events, started.servers, length)
             print(f"{package.parent.name}, {name}: {syntaxes[name]}", flush=True)
         weighed = {name: round(sum(map(pss_mb, side.pids)), 1) for name, side in sides.items()}
         idle = {name: idle_cpu(side.pids) for name, side in sides.items()}
@@ -181,7 +172,7 @@ def main() -> None:
     parser.add_argument("--package", action="append", metavar="NAME=FOLDER", help="a model package to compare with")
     given = parser.parse_args()
     length, versions = QUICK if given.quick else FULL, install()
-    packages = {name: Path(at) for name, _, at in (one.partition("=") for one in given.package or [])}
+    packages = {name: Path(at).absolute() for name, _, at in (one.partition("=") for one in given.package or [])}
     with tempfile.TemporaryDirectory(prefix="rs-bench-models-") as name:
         if not packages:
             made = default_packages(Path(name))
