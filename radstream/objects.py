@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http import HTTPStatus
-from http.client import HTTPException
 from typing import BinaryIO, Protocol
 from urllib.parse import urlsplit
 
@@ -74,8 +73,7 @@ class S3Objects:
                 return
             url = self._client.presigned_put_object(self._bucket, key)
             if size_bytes <= _SMALL_BYTES:
-                address = urlsplit(url)
-                status = self._fetcher.put(f"{address.path}?{address.query}", body.read(size_bytes))
+                status = self._fetcher.put(url, body.read(size_bytes))
             else:
                 status = self._pool.request(
                     "PUT", url, body=_blocks(body, size_bytes), headers={"Content-Length": str(size_bytes)}
@@ -96,8 +94,7 @@ class S3Objects:
         Straight from the socket, so that no memory is taken for the object beside the caller's.
         """
         with translated(key):
-            address = urlsplit(self._client.presigned_get_object(self._bucket, key))
-            size = self._fetcher.get_into(f"{address.path}?{address.query}", room)
+            size = self._fetcher.get_into(self._client.presigned_get_object(self._bucket, key), room)
             if size is not None:
                 return size
             # The client knows what other answers mean.
@@ -205,5 +202,5 @@ def translated(key: str, size_bytes: int = 0) -> Iterator[None]:
         yield
     except S3Error as error:
         raise ERROR_OF.get(error.code or "", ObjectStoreDown)(f"{error.code} on {key} ({size_bytes} bytes)") from error
-    except (HTTPError, HTTPException, InvalidResponseError, ServerError, OSError) as error:
+    except (HTTPError, InvalidResponseError, ServerError, OSError) as error:
         raise ObjectStoreDown(f"no answer for {key} ({size_bytes} bytes); see RADSTREAM_S3_URL") from error

@@ -1,10 +1,13 @@
 """A broken object store is "away", which holds the lane, and never "missing" or "corrupt", which are for ever."""
 
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BytesIO
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -14,6 +17,7 @@ from minio import Minio
 from radstream.object_fetch import Fetcher
 from radstream.objects import S3Objects
 from schemas.errors import ObjectMissing, ObjectStoreDown
+from tests.certificates import Authority
 
 KEY = "instances/ab/ab.dcm"
 SIZE = 100_000
@@ -35,6 +39,13 @@ def send_whole(door: BaseHTTPRequestHandler) -> None:
     door.send_header("Content-Length", str(SIZE))
     door.end_headers()
     door.wfile.write(BODY)
+
+
+def nothing(door: BaseHTTPRequestHandler) -> None:
+    """Say that it was done, as S3 answers a put."""
+    door.send_response(HTTPStatus.OK)
+    door.send_header("Content-Length", "0")
+    door.end_headers()
 
 
 def whole_and_goodbye(door: BaseHTTPRequestHandler, _over: threading.Event) -> None:
@@ -76,6 +87,18 @@ def a_proxy_s_page(door: BaseHTTPRequestHandler, _over: threading.Event) -> None
     door.wfile.write(body)
 
 
+def gibberish(door: BaseHTTPRequestHandler, _over: threading.Event) -> None:
+    """Answer in another language, as a port that another server took does."""
+    door.wfile.write(b"220 mail.example ESMTP\r\n\r\n")
+
+
+def without_a_size(door: BaseHTTPRequestHandler, _over: threading.Event) -> None:
+    """Send all, and end it by closing the connection."""
+    door.send_response(HTTPStatus.OK)
+    door.end_headers()
+    door.wfile.write(BODY)
+
+
 def missing(door: BaseHTTPRequestHandler, _over: threading.Event) -> None:
     """Say that the key is not there."""
     body = b"<Error><Code>NoSuchKey</Code></Error>"
@@ -87,38 +110,49 @@ def missing(door: BaseHTTPRequestHandler, _over: threading.Event) -> None:
 
 
 @contextmanager
-def store(answer: Answer) -> Iterator[S3Objects]:
-    """Give the adapter to a store that answers so; it waits half a second for a byte."""
+def serving(answer: Answer, certificate: Path | None = None) -> Iterator[int]:
+    """Serve a store that answers so, over TLS where it has a certificate; give its port."""
     over = threading.Event()
 
     class Door(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             answer(self, over)
 
+        def do_PUT(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            answer(self, over)
+
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's name
             """Say nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Door)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    pool = urllib3.PoolManager(timeout=urllib3.Timeout(connect=5, read=0.5), retries=urllib3.Retry(total=0, redirect=0))
-    client = Minio(
-        f"127.0.0.1:{server.server_port}",
-        access_key="a",
-        secret_key="b",
-        secure=False,
-        region="us-east-1",
-        http_client=pool,
-    )
+    if certificate is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     try:
-        yield S3Objects(client, "radstream", pool, Fetcher(urlsplit(f"http://127.0.0.1:{server.server_port}"), 5, 0.5))
+        yield server.server_port
     finally:
         over.set()
-        pool.clear()
         server.shutdown()
         server.server_close()
 
 
-@pytest.mark.parametrize("answer", [cut_short, silent, silent_in_the_middle, overloaded, a_proxy_s_page])
+@contextmanager
+def store(answer: Answer) -> Iterator[S3Objects]:
+    """Give the adapter to a store that answers so; it waits half a second for a byte."""
+    with serving(answer) as port:
+        pool = urllib3.PoolManager(
+            timeout=urllib3.Timeout(connect=5, read=0.5), retries=urllib3.Retry(total=0, redirect=0)
+        )
+        address = f"127.0.0.1:{port}"
+        client = Minio(address, access_key="a", secret_key="b", secure=False, region="us-east-1", http_client=pool)
+        yield S3Objects(client, "radstream", pool, Fetcher(urlsplit(f"http://{address}"), 5, 0.5))
+        pool.clear()
+
+
+@pytest.mark.parametrize("answer", [cut_short, silent, silent_in_the_middle, overloaded, a_proxy_s_page, gibberish])
 def test_a_store_that_is_broken_is_away(answer: Answer) -> None:
     """Retriable: the image waits for it."""
     with store(answer) as objects, pytest.raises(ObjectStoreDown):
@@ -135,6 +169,21 @@ def test_only_the_store_s_own_word_makes_an_object_missing() -> None:
         objects.get_into(KEY, memoryview(bytearray(SIZE)))
 
 
+@pytest.mark.parametrize("answer", [silent, overloaded, a_proxy_s_page, gibberish])
+def test_a_store_that_does_not_take_an_object_is_away(answer: Answer) -> None:
+    """Only 200 says that it was stored."""
+    with store(answer) as objects, pytest.raises(ObjectStoreDown):
+        objects.put(KEY, BytesIO(b"map"), 3)
+
+
+def test_an_object_whose_size_is_not_said_comes_whole() -> None:
+    """The client reads it."""
+    with store(without_a_size) as objects:
+        room = bytearray(SIZE)
+
+        assert (objects.get_into(KEY, memoryview(room)), bytes(room)) == (SIZE, BODY)
+
+
 def test_a_kept_connection_that_the_store_closed_is_opened_again() -> None:
     """Servers close what is idle; the image must not wait for a retry."""
     with store(whole_and_goodbye) as objects:
@@ -142,6 +191,24 @@ def test_a_kept_connection_that_the_store_closed_is_opened_again() -> None:
             room = bytearray(SIZE)
             assert objects.get_into(KEY, memoryview(room)) == SIZE
             assert room == BODY
+            objects.put(KEY, BytesIO(b"map"), 3)
+
+
+def test_over_tls_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By an authority that the machine trusts, and by no other."""
+    authority = Authority(tmp_path)
+
+    def whole(door: BaseHTTPRequestHandler, _over: threading.Event) -> None:
+        send_whole(door)
+
+    with serving(whole, authority.issue("store")) as port:
+        url = f"https://localhost:{port}/radstream/{KEY}?X-Amz-Signature=0"
+        with pytest.raises(ssl.SSLCertVerificationError):
+            Fetcher(urlsplit(url), 5, 5).get_into(url, memoryview(bytearray(SIZE)))
+        monkeypatch.setenv("SSL_CERT_FILE", str(authority.path))
+        room = bytearray(SIZE)
+
+        assert (Fetcher(urlsplit(url), 5, 5).get_into(url, memoryview(room)), bytes(room)) == (SIZE, BODY)
 
 
 def test_connections_are_kept() -> None:
@@ -151,11 +218,15 @@ def test_connections_are_kept() -> None:
     def whole(door: BaseHTTPRequestHandler, _over: threading.Event) -> None:
         peers.add(door.client_address)
         door.protocol_version = "HTTP/1.1"
-        send_whole(door)
+        if door.command == "GET":
+            send_whole(door)
+        else:
+            nothing(door)
         door.close_connection = False
 
     with store(whole) as objects:
         for _ in range(3):
             assert objects.get_into(KEY, memoryview(bytearray(SIZE))) == SIZE
+            objects.put(KEY, BytesIO(b"map"), 3)
 
     assert len(peers) == 1
