@@ -235,13 +235,13 @@ class MemoryTransactionalWriter:
     def send_offsets(self, offsets: Offsets, reader: GroupReader) -> None:
         """Put the group's next offsets into the transaction.
 
-        Who is no member can't; whose a partition is the broker does not ask, as Kafka does not.
+        Who is no member can't, nor who has not heard that a partition is another's: a stale generation in Kafka.
         """
         if not isinstance(reader, MemoryGroupReader):
             raise TypeError(f"offsets of a {type(reader).__name__} can't go into a transaction in memory")
         transaction = self._current()
-        if reader not in self._broker.groups[reader.group].members:
-            raise TransactionAborted(f"{reader.group} does not count this reader in")
+        if not offsets.keys() <= reader.dealt():
+            raise TransactionAborted(f"{reader.group} has given these partitions to another member")
         transaction.offsets |= {(reader.group, one): offset for one, offset in offsets.items()}
 
     def commit(self) -> None:
