@@ -25,7 +25,7 @@ class Limits:
     spread_at_least: float  # between those two (grey levels)
     clipped_at_most: float  # share of the middle that is black or white outright (0 to 1)
     rotated_at_most: float  # log-odds
-    cropped_at_most: float  # log-odds
+    cropped_at_most: float | None  # log-odds; None: the score is told and nobody is asked to look
     side_at_least: float  # the shorter side, as a share of the network's own
     grave_spread: float  # below it there is no picture (grey levels)
     grave_side: float  # below it there is too little picture (share of the network's own side)
@@ -83,7 +83,7 @@ def judge(scores: Mapping[str, float], at: Limits) -> Quality:
         (ReviewReason.TOO_BRIGHT, scores["dark_level"] > at.dark_at_most),
         (ReviewReason.LOW_CONTRAST, scores["spread"] < at.spread_at_least),
         (ReviewReason.CLIPPED, scores["clipped_share"] > at.clipped_at_most),
-        (ReviewReason.CROPPED, scores["cropped"] > at.cropped_at_most),
+        (ReviewReason.CROPPED, at.cropped_at_most is not None and scores["cropped"] > at.cropped_at_most),
         (ReviewReason.ROTATED, scores["rotated"] > at.rotated_at_most),
     )
     return Quality(scores, tuple(reason for reason, is_so in found if is_so), grave=False)

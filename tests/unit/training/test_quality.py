@@ -1,5 +1,6 @@
 """The quality checks are fitted to good films, and say what they cost and find."""
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -12,7 +13,7 @@ from consumers.imaging.quality import limits
 from radstream.phantoms.anatomy import chest
 from schemas.errors import WrongCall
 from training.damage import DAMAGES, stretched
-from training.quality import SIDES, document_of, read_sites
+from training.quality import SIDES, document_of, read_sites, shipped
 from training.splits import Part
 
 SPEC = InputSpec(224, 224, (0.5,) * 3, (0.5,) * 3)
@@ -50,32 +51,49 @@ def test_damage_is_found_at_few_false_alarms(document: dict[str, dict[str, dict[
 def test_a_site_is_judged_by_weights_that_never_saw_it(
     document: dict[str, dict[str, dict[str, dict[str, float]]]],
 ) -> None:
-    """Both kinds of pose, both sites."""
-    found = document["pose_on_a_site_it_never_saw"]
+    """And by limits that never saw it: the same measures, at both sites."""
+    found = document["measured_on_a_site_it_never_saw"]
 
     assert found.keys() == {"site0", "site1"}
-    assert all(one.keys() == {"rotated", "cropped"} for one in found.values())
-    assert found["site0"]["rotated"]["found"] > 0.9
+    assert all(one["found"].keys() == DAMAGES.keys() for one in found.values())
+    assert found["site0"]["found"]["turned 180"] > 0.9
+
+
+@pytest.mark.parametrize(("alarms", "limit"), [(0.05, 1.5), (0.0501, None)])
+def test_a_film_that_looks_cut_asks_only_where_few_whole_ones_would(alarms: float, limit: float | None) -> None:
+    """Each site that was left out must have few."""
+    elsewhere = {"near": {"false_alarms": {"cropped": 0.0}}, "far": {"false_alarms": {"cropped": alarms}}}
+
+    assert shipped(replace(limits(), cropped_at_most=1.5), elsewhere).cropped_at_most == limit
+
+
+def test_a_site_alone_has_every_limit() -> None:
+    """Nobody is strange to a hospital that fits the checks to its own films."""
+    own = document_of({"site1": {part: films(1, part) for part in Part}})
+
+    assert own["limits"]["cropped_at_most"] == own["cropped_measured_above"]
+    assert own["measured_on_a_site_it_never_saw"] == {}
 
 
 def test_the_document_has_the_form_that_serving_reads(
     document: dict[str, dict[str, dict[str, dict[str, float]]]],
 ) -> None:
     """The same keys, the same shapes as the file that ships."""
-    shipped = fitted()
+    now = fitted()
 
-    assert document.keys() == shipped.keys()
-    assert document["limits"].keys() == shipped["limits"].keys()
-    assert np.shape(document["pose"]["weights"]) == np.shape(shipped["pose"]["weights"]) == (len(KINDS), SIDE**2)
+    assert document.keys() == now.keys()
+    assert document["limits"].keys() == now["limits"].keys()
+    assert np.shape(document["pose"]["weights"]) == np.shape(now["pose"]["weights"]) == (len(KINDS), SIDE**2)
 
 
 def test_the_limits_that_ship_are_the_ones_that_the_docs_name() -> None:
-    """Sides as they were measured, and no pose flag below even odds."""
+    """Sides as they were measured, no turned film below even odds; a film that looks cut asks nobody."""
     at = limits()
 
     assert (at.side_at_least, at.grave_side) == tuple(round(side, 4) for side in SIDES)
     assert at.rotated_at_most >= 0
-    assert at.cropped_at_most >= 0
+    assert at.cropped_at_most is None
+    assert fitted()["cropped_measured_above"] >= 0
     assert at.grave_spread < at.spread_at_least
 
 
