@@ -17,7 +17,8 @@ from dicom_listener.part10 import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSI
 from dicom_listener.refusals import BY_CAUSE
 from dicom_listener.statuses import STATUS_OF, StoreStatus
 from dicom_listener.tls import CIPHERS
-from radstream.settings import documentation, variable
+from radstream.setting_reader import variable
+from radstream.settings import documentation
 
 HERE = Path(__file__).parent
 LISTENER = HERE.parent / "dicom_listener"

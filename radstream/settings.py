@@ -6,9 +6,9 @@ A setting comes from the environment, else from `<state dir>/env` (written by `r
 
 import os
 from collections.abc import Mapping
-from dataclasses import Field, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from radstream.setting_kinds import (
     Peer,
@@ -30,7 +30,7 @@ from radstream.setting_kinds import (
     setting,
     share,
 )
-from schemas.errors import SettingInvalid, SettingMissing
+from radstream.setting_reader import read_env_file, required, value_of, variable
 from schemas.identity import Pseudonyms
 
 #: Every member counts on deployments being written so far ahead (`consumers.deployed`).
@@ -262,8 +262,8 @@ class Settings:
         given = dict(os.environ if environment is None else environment)
         state_dir = Path(given.get("RADSTREAM_STATE_DIR", ".radstream"))
         given = {**read_env_file(state_dir / "env"), **given}
-        offset = _read(_field(cls, "port_offset"), given, 0)
-        return cls(**{one.name: _read(one, given, offset) for one in fields(cls)})
+        offset = value_of(next(one for one in fields(cls) if one.name == "port_offset"), given, 0)
+        return cls(**{one.name: value_of(one, given, offset) for one in fields(cls)})
 
     @property
     def spool(self) -> Path:
@@ -276,33 +276,16 @@ class Settings:
 
     def require_pseudonym_key(self) -> bytes:
         """Give the pseudonym key, or say how to get one."""
-        return _required("RADSTREAM_PSEUDONYM_KEY", self.pseudonym_key)
+        return required("RADSTREAM_PSEUDONYM_KEY", self.pseudonym_key)
 
     def require_vault_key(self) -> bytes:
         """Give the vault's key, or say how to get one."""
-        return _required("RADSTREAM_VAULT_KEY", self.vault_key)
+        return required("RADSTREAM_VAULT_KEY", self.vault_key)
 
 
 def process_environment() -> dict[str, str]:
     """Give a copy of the whole environment, for the programs that the native stack starts."""
     return dict(os.environ)
-
-
-def variable(name: str) -> str:
-    """Name the environment variable of a field."""
-    return "RADSTREAM_METRICS_PORT" if name == "service_metrics_port" else f"RADSTREAM_{name.upper()}"
-
-
-def read_env_file(path: Path) -> dict[str, str]:
-    """Read the `RADSTREAM_*=value` lines of an env file; no file means no settings."""
-    try:
-        lines = path.read_text("utf-8").splitlines()
-    except (FileNotFoundError, NotADirectoryError):
-        return {}
-    except PermissionError as error:
-        raise SettingInvalid(f"{path} can't be read: run as the user who ran `radstream up`") from error
-    pairs = (line.removeprefix("export ").partition("=") for line in lines if not line.startswith("#"))
-    return {name: value.strip("'\"") for name, equals, value in pairs if equals and name.startswith("RADSTREAM_")}
 
 
 def documentation() -> list[tuple[str, str, str]]:
@@ -311,39 +294,3 @@ def documentation() -> list[tuple[str, str, str]]:
         (variable(one.name), (one.metadata["default"] or "").replace("{", "").replace("}", ""), one.metadata["doc"])
         for one in fields(Settings)
     ]
-
-
-def _field(cls: type, name: str) -> Field[Any]:
-    return next(one for one in fields(cls) if one.name == name)
-
-
-def _read(one: Field[Any], given: Mapping[str, str], offset: int) -> Any:
-    text = given.get(variable(one.name)) or _moved(one.metadata["default"], offset)
-    if text is None:
-        return None
-    try:
-        return one.metadata["parse"](text)
-    except ValueError as error:
-        shown = "..." if not one.repr else repr(text)
-        raise SettingInvalid(f"{variable(one.name)}={shown} can't be used ({error}): {one.metadata['doc']}") from error
-
-
-def _moved(default: str | None, offset: int) -> str | None:
-    """Move the `{port}` in a default.
-
-    >>> _moved("redis://localhost:{6379}/0", 1000)
-    'redis://localhost:7379/0'
-    """
-    if default is None or "{" not in default:
-        return default
-    before, _, rest = default.partition("{")
-    port, _, after = rest.partition("}")
-    return f"{before}{int(port) + offset}{after}"
-
-
-def _required(name: str, value: bytes | None) -> bytes:
-    if value is None:
-        raise SettingMissing(
-            f"{name} is not set: `radstream up` makes one in .radstream/env; elsewhere set 64 hex digits"
-        )
-    return value

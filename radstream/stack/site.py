@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from radstream.settings import read_env_file
+from radstream.setting_reader import read_env_file
 from radstream.stack.ports import LOOPBACK, MAX_OFFSET, ports_at
 from schemas.errors import SettingInvalid
 

@@ -17,7 +17,7 @@ from typing import Any
 import psycopg2
 import pytest
 
-from radstream.settings import read_env_file
+from radstream.setting_reader import read_env_file
 from radstream.stack.ports import free_offset, is_free
 from radstream.stack.site import site_of
 from radstream.stack.supervision import Supervisor, alive

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from radstream.settings import METRICS_PORTS, Settings, process_environment, read_env_file
+from radstream.setting_reader import read_env_file
+from radstream.settings import METRICS_PORTS, Settings, process_environment
 from radstream.stack import servers, tools
 from radstream.stack.components import COMPONENTS, Component
 from radstream.stack.ports import DEFAULT_PORTS, is_free, ports_at, refuse_ports_in_use
