@@ -13,6 +13,7 @@ import cv2
 
 from consumers.claim_check import MAX_OBJECT_BYTES
 from consumers.decoder_frames import OUTPUT_BYTES, READY, answer, asked
+from consumers.heap import kept_memory
 from consumers.imaging.prepare import Prepared, prepare_all
 from consumers.imaging.wrap import as_part10
 from consumers.shared_area import SharedArea
@@ -28,6 +29,7 @@ def main(descriptor: int, input_descriptor: int, output_descriptor: int) -> None
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the owner's business
     resource.setrlimit(resource.RLIMIT_AS, (_ADDRESS_SPACE_BYTES, _ADDRESS_SPACE_BYTES))
     cv2.setNumThreads(1)
+    kept_memory()
     link: Connection[bytes, bytes] = Connection(descriptor)
     objects = SharedArea(MAX_OBJECT_BYTES, input_descriptor)
     tensors = SharedArea(OUTPUT_BYTES, output_descriptor)

@@ -11,10 +11,10 @@ from typing import Protocol
 from prometheus_client import Counter, Gauge
 
 from consumers.headers import Address
+from consumers.heap import frugal_memory
 from consumers.models import Assignment
 from consumers.outcome import Named
 from consumers.shelf import Shelf
-from consumers.starting import frugal_memory
 from radstream.assignments import Chosen, choose, shadow_of, versions_of
 from radstream.deployments import LEAD
 from radstream.logs import get_log

@@ -41,6 +41,7 @@ class Loop(Generic[T]):
         self._window: Window[T] = Window()
         self._wake = threading.Event()
         self._troubled = False
+        self._patient = False  # no finished message wakes the loop
         self._not_before = 0.0  # nothing is handed over until then (monotonic seconds)
         self._finish_attempts = 0
         self._ready_since: float | None = None  # when the oldest finished work was (monotonic seconds)
@@ -87,7 +88,7 @@ class Loop(Generic[T]):
         """Give the finished work whose time to be handed over has come.
 
         A hand-over costs the same for one message as for many: it waits for a full batch, but no longer than `age_s`,
-        and not at all when nothing else is under way.
+        or `backlog_age_s` while the window is full, and not at all when nothing else is under way.
         """
         now = self._monotonic()
         free = now >= self._not_before and not self._around.way.must_wait()
@@ -97,7 +98,13 @@ class Loop(Generic[T]):
             return []
         self._ready_since = now if self._ready_since is None else self._ready_since
         whole = len(batch) in {self._limits.batch, len(self._window)}
-        return batch if whole or now - self._ready_since >= self._limits.age_s else []
+        longest_s = self._limits.backlog_age_s if self._full else self._limits.age_s
+        return batch if whole or now - self._ready_since >= longest_s else []
+
+    @property
+    def _full(self) -> bool:
+        """Whether more may wait in the log than there is room for."""
+        return len(self._window) >= self._limits.window
 
     def _take_in(self) -> None:
         """Poll for messages, or at least for the membership's sake."""
@@ -140,21 +147,23 @@ class Loop(Generic[T]):
             item.future.set_exception(begun)
         else:
             item.future = begun
-            begun.add_done_callback(lambda _done: self._wake.set())
+            begun.add_done_callback(self._wake_up)
 
     def _judge(self) -> None:
         """Apply the verdict on each failure, and start again what waited long enough."""
-        for item in self._window.those(lambda one: one.given_up is None):
+        for item in self._window.those(lambda one: not one.settled):
             if item.future is None and self._monotonic() >= item.not_before:
                 self._start(item)
-            error = item.future.exception() if item.future is not None and item.future.done() else None
-            if isinstance(error, Exception):
-                self._apply(item, error)
+            if item.future is not None and item.future.done():
+                error = item.future.exception()
+                item.settled = error is None
+                if isinstance(error, Exception):
+                    self._apply(item, error)
 
     def _apply(self, item: InHand[T], error: Exception) -> None:
         match decide(error, item.attempts, self._limits.retry):
             case DeadLetter():
-                item.given_up = error
+                item.given_up, item.settled = error, True
                 self._report(error)
             case Retry(after_s=seconds):
                 item.future, item.not_before = None, self._monotonic() + seconds
@@ -228,9 +237,15 @@ class Loop(Generic[T]):
         self._not_before = self._monotonic() + self._limits.abort_pause_s
         self._report(error)
 
+    def _wake_up(self, _done: "Future[T | None]") -> None:
+        """Let a turn follow at once, unless nothing but a full batch ends it: each turn looks at the whole window."""
+        if not self._patient:
+            self._wake.set()
+
     def _wait(self) -> None:
         if len(self._window):
-            self._wake.wait(self._limits.busy_wait_s)
+            self._patient = self._full and self._limits.backlog_age_s > 0
+            self._wake.wait(self._limits.backlog_wait_s if self._patient else self._limits.busy_wait_s)
             self._wake.clear()
         elif self._troubled:
             # Nothing is in hand and a poll failed: there is nothing to wait for but time.

@@ -18,6 +18,7 @@ from consumers.engines.choice import passes_at_one_time
 from consumers.expired import KnowingPurges, purged_by_journal
 from consumers.forward import Forward, Told
 from consumers.handler import LoopLimits, Surroundings
+from consumers.heap import frugal_memory
 from consumers.heatmaps import HeatMaps, Which
 from consumers.inference import InferenceGroup
 from consumers.instruments import Instruments
@@ -27,7 +28,7 @@ from consumers.precedence import Precedence
 from consumers.publish import InTransaction
 from consumers.remembered import remembering
 from consumers.right_of_way import RightOfWay
-from consumers.starting import Pulse, frugal_memory, patiently, together
+from consumers.starting import Pulse, patiently, together
 from radstream.crash_points import CrashPoints
 from radstream.kafka_broker import KafkaBroker
 from radstream.objects import s3_objects
@@ -58,6 +59,7 @@ def limits_of(settings: Settings, lane: Lane) -> LoopLimits:
         window=settings.window_images,
         batch=settings.commit_images,
         age_s=0.0 if lane is Lane.STAT else settings.commit_age_seconds,
+        backlog_age_s=0.0 if lane is Lane.STAT else settings.commit_backlog_age_seconds,
         dead_letters=settings.breaker_dead_letters,
     )
 

@@ -1,11 +1,9 @@
 """What both services do while they start and end: wait for servers, and run threads that end together."""
 
-import ctypes
 import os
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from contextvars import copy_context
 from typing import TypeVar
 
@@ -17,8 +15,6 @@ V = TypeVar("V")
 
 _PAUSE_SECONDS = 0.5
 _WATCH_SECONDS = 1.0
-_M_MMAP_THRESHOLD = -3  # malloc.h
-_LARGE_BLOCK_BYTES = 1024 * 1024
 _JOIN_SECONDS = 6.0
 #: How long a service waits for its servers while it starts (seconds).
 START_SECONDS = 15.0
@@ -45,17 +41,6 @@ def patiently(call: Callable[[], V], part: str, health: Health, stop: Stop) -> V
             health.ready(part)
             return found
     return None
-
-
-def frugal_memory() -> None:
-    """Let large blocks go back to the system when they are freed, and give back now what loading needed.
-
-    Else glibc keeps what the largest images and batches once took: 80 MB after some minutes of load.
-    """
-    with suppress(OSError, AttributeError):  # another C library than glibc
-        libc = ctypes.CDLL("libc.so.6")
-        libc.mallopt(_M_MMAP_THRESHOLD, _LARGE_BLOCK_BYTES)
-        libc.malloc_trim(0)
 
 
 class Pulse:

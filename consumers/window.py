@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Generic, TypeVar
 
@@ -21,13 +21,12 @@ class InHand(Generic[T]):
     not_before: float = 0.0  # monotonic seconds
     future: Future[T | None] | None = None  # None in between two tries; its value None: nothing is to be done
     given_up: Exception | None = None
+    settled: bool = False  # its turn to be handed over has come: it succeeded, or was given up
+    source: Partition = field(init=False)
 
-    @property
-    def settled(self) -> bool:
-        """Whether its turn to be handed over has come: it succeeded, or was given up."""
-        if self.given_up is not None:
-            return True
-        return self.future is not None and self.future.done() and self.future.exception() is None
+    def __post_init__(self) -> None:
+        """Name the partition once: the window asks for it at each turn."""
+        self.source = self.message.source
 
 
 class Window(Generic[T]):
@@ -57,12 +56,12 @@ class Window(Generic[T]):
         for item in self._items:
             if len(found) == limit:
                 break
-            if item.message.source in blocked:
+            if item.source in blocked:
                 continue
             if item.settled:
                 found.append(item)
             else:
-                blocked.add(item.message.source)
+                blocked.add(item.source)
         return found
 
     def remove(self, items: Collection[InHand[T]]) -> None:
@@ -72,13 +71,13 @@ class Window(Generic[T]):
 
     def lose(self, partitions: Collection[Partition]) -> None:
         """Let go of what belongs to another member now."""
-        self._items = [item for item in self._items if item.message.source not in partitions]
+        self._items = [item for item in self._items if item.source not in partitions]
 
     def rewind(self) -> Offsets:
         """Let go of everything, and say where to read again."""
         first: dict[Partition, int] = {}
         for item in self._items:
-            first.setdefault(item.message.source, item.message.offset)
+            first.setdefault(item.source, item.message.offset)
         self._items = []
         return first
 
@@ -87,5 +86,5 @@ def next_offsets(items: Collection[InHand[T]]) -> Offsets:
     """Say where the group goes on when these items are done: the last offset of each partition, and one."""
     after: dict[Partition, int] = {}
     for item in items:
-        after[item.message.source] = max(after.get(item.message.source, 0), item.message.offset + 1)
+        after[item.source] = max(after.get(item.source, 0), item.message.offset + 1)
     return after

@@ -200,10 +200,13 @@ class Settings:
         "Added to the nice value of what decodes and infers for routine too: STAT has the processor (0 to 19).",
         nice,
     )
-    window_images: int = setting("32", "Images in hand of each lane: read, not yet committed (count).", positive)
-    commit_images: int = setting("16", "Most images of one transaction (count).", positive)
+    window_images: int = setting("48", "Images in hand of each lane: read, not yet committed (count).", positive)
+    commit_images: int = setting("32", "Most images of one transaction (count).", positive)
     commit_age_seconds: float = setting(
         "0.1", "Longest wait of a routine result for others to share its transaction (seconds).", seconds_or_none
+    )
+    commit_backlog_age_seconds: float = setting(
+        "1", "The same while more images wait in the log than a lane has in hand (seconds).", seconds_or_none
     )
     breaker_dead_letters: int = setting("50", "Dead letters in a row that open the breaker (count).", positive)
 

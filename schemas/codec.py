@@ -110,13 +110,13 @@ class Codec:
         return self._writers[schema_id]
 
 
-def _plain(value: Any) -> Any:
-    """Turn a dataclass into what fastavro writes; `dataclasses.asdict` copies deeply and is ten times slower."""
-    if is_dataclass(value):
-        return {name: _plain(getattr(value, name)) for name in _names(value.__class__)}
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    return value
+def _plain(record: Any) -> dict[str, Any]:
+    """Turn a dataclass into what fastavro writes, those in it too; it takes enums, times and maps as they are."""
+    values = {name: getattr(record, name) for name in _names(record.__class__)}
+    for name in _records_in(record.__class__):
+        value = values[name]
+        values[name] = {key: _plain(one) for key, one in value.items()} if isinstance(value, Mapping) else _plain(value)
+    return values
 
 
 @cache
@@ -130,6 +130,12 @@ def _makers(kind: type) -> Mapping[str, type]:
     return {name: made for name, hint in get_type_hints(kind).items() if (made := _ours(hint)) is not None}
 
 
+@cache
+def _records_in(kind: type) -> tuple[str, ...]:
+    """Say which fields hold dataclasses."""
+    return tuple(name for name, made in _makers(kind).items() if is_dataclass(made))
+
+
 def _ours(hint: Any) -> type | None:
     if get_origin(hint) is not None or isinstance(hint, UnionType):
         return next((made for part in get_args(hint) if (made := _ours(part)) is not None), None)
@@ -137,12 +143,12 @@ def _ours(hint: Any) -> type | None:
 
 
 def _record(kind: type, values: Mapping[str, Any]) -> Any:
-    makers = _makers(kind)
-    return kind(**{name: _made(makers.get(name), value) for name, value in values.items()})
+    made = {name: _made(maker, values[name]) for name, maker in _makers(kind).items()}
+    return kind(**{**values, **made})
 
 
-def _made(kind: type | None, value: Any) -> Any:
-    if kind is None or value is None:
+def _made(kind: type, value: Any) -> Any:
+    if value is None:
         return value
     if isinstance(value, list):
         return [_made(kind, item) for item in value]

@@ -7,9 +7,13 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
+import imagecodecs
 import numpy as np
 import pytest
+from pydicom.encaps import encapsulate
+from pydicom.uid import HTJ2KLossless
 
 from consumers.decoder_frames import Decoded
 from consumers.decoders import DecoderProcess, Decoders
@@ -92,6 +96,29 @@ def test_an_image_stays_what_it_was_when_the_next_one_comes(decoder: DecoderProc
 
     assert np.array_equal(first.tensor, before)
     assert not np.array_equal(first.tensor, second.tensor)
+
+
+def test_a_film_finds_the_memory_of_the_film_before(decoder: DecoderProcess) -> None:
+    """What is given back after each film comes back page by page: that took a third of a decoder's time."""
+    dataset = phantom(1, 0, datetime(2026, 1, 1, tzinfo=UTC))
+    pixels = np.kron(dataset.pixel_array, np.ones((2, 2), dataset.pixel_array.dtype))
+    dataset.file_meta.TransferSyntaxUID = HTJ2KLossless
+    dataset.Rows, dataset.Columns = pixels.shape
+    dataset.PixelData = encapsulate([imagecodecs.htj2k_encode(pixels)])
+    large, usual = b"".join(part10(dataset)), replace(SPEC, height=224, width=224)
+    for _ in range(3):
+        decoded(decoder, large, usual)
+    before = page_faults(decoder.pid)
+
+    for _ in range(5):
+        decoded(decoder, large, usual)
+
+    assert page_faults(decoder.pid) - before < 5 * 100
+
+
+def page_faults(pid: int) -> int:
+    """Count the pages that the system gave a process: minflt, the tenth field of proc_pid_stat(5)."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[7])
 
 
 def test_two_models_of_two_sizes_each_get_their_own(decoder: DecoderProcess, film: bytes) -> None:

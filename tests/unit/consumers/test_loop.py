@@ -330,6 +330,21 @@ def test_finished_work_waits_for_more_to_share_a_transaction(desk_of: Callable[[
     assert (waited, desk.read(OUTPUT)) == ([], ["A", "B"])
 
 
+def test_behind_a_backlog_finished_work_waits_longer_for_more(desk_of: Callable[[LoopLimits], Desk]) -> None:
+    """While the window is full: nobody sees a result late for it, and the broker has fewer transactions."""
+    desk = desk_of(LoopLimits(window=4, batch=3, age_s=1.0, backlog_age_s=5.0, idle_poll_s=0, backlog_wait_s=0))
+    desk.script.waiting |= {"slow": Future(), "slower": Future()}
+    loop = desk.loop()
+    desk.send("a", "b")
+    desk.send("slow", "slower", partition=1)
+
+    desk.turn(loop, 4, seconds=1.0)
+    waited = desk.read(OUTPUT)
+    desk.turn(loop, 3, seconds=1.0)
+
+    assert (waited, desk.read(OUTPUT)) == ([], ["A", "B"])
+
+
 def test_a_full_batch_waits_for_nothing(desk_of: Callable[[LoopLimits], Desk]) -> None:
     """Nor does the last work in hand."""
     desk = desk_of(LoopLimits(window=8, batch=2, age_s=1000.0, idle_poll_s=0, busy_wait_s=0))
