@@ -19,6 +19,7 @@ from radstream.stack.probes import health
 
 READY_SECONDS = 60.0
 POLL_SECONDS = 0.02
+SETTLED_SECONDS = 0.5
 PDU_BYTES = "131072"
 AE_TITLE = "RADSTREAM"
 
@@ -56,7 +57,7 @@ class Receiver:
 
     @contextmanager
     def running(self, folder: Path) -> Iterator[Running]:
-        """Start it over an empty folder, wait until it takes connections; kill it and empty the folder."""
+        """Start it over an empty folder, wait until it takes connections and is calm; kill it, empty the folder."""
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         place = Place(folder, free_port(), free_port())
@@ -72,6 +73,7 @@ class Receiver:
             )
         try:
             self._await(process, place)
+            _settle(self.spool or folder)
             yield Running(process.pid, place.port, place.other_port)
         finally:
             with suppress(ProcessLookupError):  # it has ended by itself
@@ -188,6 +190,23 @@ def _listens(port: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def _settle(folder: Path) -> None:
+    """Wait until a folder's files stand still: a new spool makes its segments once, in its first seconds."""
+    deadline = time.monotonic() + READY_SECONDS
+    calm_since, before = time.monotonic(), -1
+    while time.monotonic() < min(deadline, calm_since + SETTLED_SECONDS):
+        found = sum(map(_blocks, folder.rglob("*")))
+        if found != before:
+            calm_since, before = time.monotonic(), found
+        time.sleep(POLL_SECONDS)
+
+
+def _blocks(path: Path) -> int:
+    with suppress(FileNotFoundError):  # gone meanwhile
+        return path.stat().st_blocks
+    return 0
 
 
 def _first_line(command: list[str]) -> str:

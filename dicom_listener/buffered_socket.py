@@ -3,6 +3,7 @@
 import select
 import socket
 import ssl
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pynetdicom.transport import AssociationSocket
@@ -12,7 +13,12 @@ from dicom_listener.idling import LOOK_SECONDS, Bell, Poll
 if TYPE_CHECKING:
     from pynetdicom.association import Association
 
-BUFFER_BYTES = 128 * 1024
+#: Memory that is touched as far as bytes are read ahead (bytes).
+BUFFER_BYTES = 1024 * 1024
+#: What is read ahead of a command: what it does not need of it is copied once more (bytes).
+AHEAD_BYTES = 4096
+#: How many more PDUs are read at once with one (count), and the longest header of each (bytes).
+_MOST_BEHIND, _HEAD_BYTES = 64, 12
 #: How long we wait for the next object before the association's thread may look at its queues (seconds).
 _NEXT_OBJECT_SECONDS = 0.01
 
@@ -25,7 +31,8 @@ class BufferedSocket(AssociationSocket):
         self._buffer = memoryview(bytearray(BUFFER_BYTES))
         self._start = self._end = 0
         self._poll = Poll(client_socket.fileno(), bell)
-        self.ahead = BUFFER_BYTES  # how much is read into the buffer at most: what stands there is copied once more
+        self._heads = memoryview(bytearray(_MOST_BEHIND * _HEAD_BYTES))
+        self.ahead = AHEAD_BYTES  # how much is read into the buffer at most: what stands there is copied once more
         self._whole = 0 if isinstance(client_socket, ssl.SSLSocket) else socket.MSG_WAITALL
 
     @property
@@ -94,6 +101,48 @@ class BufferedSocket(AssociationSocket):
             room[:at] = self.take(at)
         while at < len(room):
             at += self._read(room[at:] if at else room, self._whole)
+
+    def fill_run(self, room: memoryview, size: int, head: bytes) -> int:
+        """Read `size` bytes into the room as `fill`, and what stands behind `head` again and again as far as it came.
+
+        `head` is what stood before them: a run of PDUs with the very same header is read at once, each header apart
+        and the rest into the room without a gap. Gives the count of bytes in the room. Raises ConnectionError.
+        """
+        step = size + len(head)
+        most = min((len(room) - size) // size, (BUFFER_BYTES - size) // step, _MOST_BEHIND)
+        if most < 1 or self._start < self._end or not self._whole or self.socket is None:
+            self.fill(room[:size])
+            return size
+        heads = [self._heads[at : at + len(head)] for at in range(0, most * len(head), len(head))]
+        parts = [room[:size]]
+        for number, one in enumerate(heads, 1):
+            parts += (one, room[number * size : (number + 1) * size])
+        came = self.socket.recvmsg_into(parts)[0]
+        if not came:
+            raise ConnectionError("the peer closed the connection")
+        if came < size:
+            self.fill(room[came:size])
+            return size
+        filled, came = size, came - size
+        for number, one in enumerate(heads):
+            if came < len(head) or one != head:
+                self._keep(parts[2 * number + 1 :], came)
+                return filled
+            came -= len(head)
+            if came < size:
+                self.fill(room[filled + came : filled + size])
+                return filled + size
+            filled, came = filled + size, came - size
+        return filled
+
+    def _keep(self, parts: Sequence[memoryview], count: int) -> None:
+        """Put bytes that were read too far where they are read next."""
+        self._start = self._end = 0
+        for part in parts:
+            if self._end < count:
+                more = min(len(part), count - self._end)
+                self._buffer[self._end : self._end + more] = part[:more]
+                self._end += more
 
     def answer(self, data: bytes) -> None:
         """Send all of a PDU of our own; raise OSError.

@@ -18,6 +18,7 @@ from pydicom.valuerep import TEXT_VR_DELIMS
 from schemas.errors import UnparsableDataSet
 
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
+_DELIMITERS = 0xFFFE  # their group: it has no representation
 _PIXELS_FROM = 0x7FE00000  # pixel data and what follows may be truncated: it is stored as it came
 _UNDEFINED = 0xFFFFFFFF
 _LONG_VRS = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"})
@@ -72,18 +73,23 @@ class Header:
         return self.values.get(name) or None
 
 
-@dataclass(frozen=True, slots=True)
 class _Encoding:
-    explicit: bool
-    order: str  # struct's "<" or ">"
+    """How an element's header is read: group, element, then a length or a representation and a short length."""
+
+    def __init__(self, *, explicit: bool, order: str) -> None:
+        """`order`: struct's "<" or ">"."""
+        self.explicit = explicit
+        self.long = struct.Struct(f"{order}HHI").unpack_from
+        self.short = struct.Struct(f"{order}HH2sH").unpack_from
+        self.length = struct.Struct(f"{order}I").unpack_from
 
 
-_ENCODINGS: Mapping[str, _Encoding] = {
-    "1.2.840.10008.1.2": _Encoding(explicit=False, order="<"),
-    "1.2.840.10008.1.2.2": _Encoding(explicit=True, order=">"),
-}
 _EXPLICIT_LITTLE = _Encoding(explicit=True, order="<")
 _IMPLICIT_LITTLE = _Encoding(explicit=False, order="<")
+_ENCODINGS: Mapping[str, _Encoding] = {
+    "1.2.840.10008.1.2": _IMPLICIT_LITTLE,
+    "1.2.840.10008.1.2.2": _Encoding(explicit=True, order=">"),
+}
 
 
 def read_header(data: memoryview, transfer_syntax_uid: str, *, is_cut: bool = False) -> Header:
@@ -175,18 +181,19 @@ def _elements(data: memoryview, encoding: _Encoding, *, is_cut: bool) -> Iterato
 def _element(data: memoryview, at: int, encoding: _Encoding) -> tuple[int, int, int]:
     """Read one element's tag, length and where its value starts."""
     try:
-        group, element = struct.unpack_from(f"{encoding.order}HH", data, at)
-        tag = group << 16 | element
-        if not encoding.explicit or tag in {_ITEM, _ITEM_END, _SEQUENCE_END}:
-            return tag, struct.unpack_from(f"{encoding.order}I", data, at + 4)[0], at + 8
-        kind = bytes(data[at + 4 : at + 6])
-        if kind in _LONG_VRS:
-            return tag, struct.unpack_from(f"{encoding.order}I", data, at + 8)[0], at + 12
-        if kind in _SHORT_VRS:
-            return tag, struct.unpack_from(f"{encoding.order}H", data, at + 6)[0], at + 8
+        if encoding.explicit:
+            group, element, kind, length = encoding.short(data, at)
+            if group != _DELIMITERS:
+                tag = group << 16 | element
+                if kind in _SHORT_VRS:
+                    return tag, length, at + 8
+                if kind in _LONG_VRS:
+                    return tag, encoding.length(data, at + 8)[0], at + 12
+                raise UnparsableDataSet(f"element {tag:08x} has a value representation that there is not")
+        group, element, length = encoding.long(data, at)
     except struct.error as error:
         raise UnparsableDataSet("the data set ends within an element") from error
-    raise UnparsableDataSet(f"element {tag:08x} has a value representation that there is not")
+    return group << 16 | element, length, at + 8
 
 
 def _past_sequence(data: memoryview, at: int, encoding: _Encoding, depth: int) -> int:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 from pynetdicom.dul import DULServiceProvider
 from pynetdicom.pdu_primitives import P_DATA
 
-from dicom_listener.buffered_socket import BUFFER_BYTES, BufferedSocket
+from dicom_listener.buffered_socket import AHEAD_BYTES, BUFFER_BYTES, BufferedSocket
 from dicom_listener.command_set import StoreRequest, store_request, store_response
 from dicom_listener.idling import Bell, Pause, ToldQueue
 from schemas.errors import UnparsableDataSet
@@ -216,7 +216,7 @@ class StoreDul(DULServiceProvider):
         self._fill(receipt, size)
         if last:
             self._store = None
-            self._peer.ahead = BUFFER_BYTES
+            self._peer.ahead = AHEAD_BYTES
             command = store_response(request, receipt.finish())
             head = _PDU.pack(_P_DATA, 0, _PDV.size + len(command))
             self._peer.answer(head + _PDV.pack(len(command) + _PDV_COUNTED, context_id, _COMMAND | _LAST) + command)
@@ -228,13 +228,18 @@ class StoreDul(DULServiceProvider):
         Whatever is anything else is left where it is, for those who look at every length.
         """
         peer = self._peer
-        while (head := peer.peek(_PLAIN.size, _P_DATA)) is not None:
+        while (found := peer.peek(_PLAIN.size, _P_DATA)) is not None:
+            head = bytes(found)
             _, _, length, counted, _, control = _PLAIN.unpack(head)
             size = counted - _PDV_COUNTED
             if control or size <= 0 or length != counted + _PDV_LENGTH or length > self._maximum_pdu_bytes:
                 return
             peer.skip(_PLAIN.size)
-            self._fill(receipt, size)
+            room = receipt.room
+            if size <= len(room):
+                receipt.took(peer.fill_run(room, size, head))
+            else:
+                self._fill(receipt, size)
 
     def _fill(self, receipt: Receipt, size: int) -> None:
         while size:
