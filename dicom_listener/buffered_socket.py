@@ -118,8 +118,6 @@ class BufferedSocket(AssociationSocket):
         for number, one in enumerate(heads, 1):
             parts += (one, room[number * size : (number + 1) * size])
         came = self.socket.recvmsg_into(parts)[0]
-        if not came:
-            raise ConnectionError("the peer closed the connection")
         if came < size:
             self.fill(room[came:size])
             return size

@@ -1,7 +1,10 @@
 """What the buffer in front of an association's socket gives, however the bytes come in."""
 
+import fcntl
+import select
 import socket
 import struct
+import termios
 import threading
 from collections.abc import Iterator, Sequence
 
@@ -17,6 +20,8 @@ from dicom_listener.idling import Bell
 
 P_DATA, ABORT = 4, 7
 _PLAIN = struct.Struct(">BBIIBB")
+_UNREAD = struct.Struct("i")
+_LONGEST_SECONDS = 20
 
 
 def pdu(data: bytes, control: int = 0) -> bytes:
@@ -25,15 +30,18 @@ def pdu(data: bytes, control: int = 0) -> bytes:
 
 
 def reader_of(chunks: Sequence[bytes]) -> tuple[BufferedSocket, threading.Thread]:
-    """Give the receiving end of a connection, and the thread that sends and closes it."""
+    """Give the receiving end of a connection, and the thread that sends each chunk once the one before was read."""
     ours, theirs = socket.socketpair()
+    ours.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", _LONGEST_SECONDS, 0))
 
     def send() -> None:
         with theirs:
             for chunk in chunks:
+                while _UNREAD.unpack(fcntl.ioctl(theirs, termios.TIOCOUTQ, bytes(_UNREAD.size)))[0]:
+                    select.select([], [], [], 0.0002)
                 theirs.sendall(chunk)
 
-    sender = threading.Thread(target=send)
+    sender = threading.Thread(target=send, daemon=True)
     sender.start()
     return BufferedSocket(Association(AE(), MODE_ACCEPTOR), ours, Bell()), sender
 
