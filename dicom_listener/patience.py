@@ -10,8 +10,8 @@ from schemas.errors import SchemaMissing, Unavailable
 _FIRST_RETRY_SECONDS, _LONGEST_RETRY_SECONDS = 0.1, 2.0
 
 
-def until_done(step: Callable[[], None], stop: Stop) -> None:
-    """Run a step again and again while a server is away, or until asked to stop."""
+def until_done(step: Callable[[], None], stop: Stop) -> bool:
+    """Run a step again and again while a server is away, or until asked to stop; say whether it was done."""
     pause = _FIRST_RETRY_SECONDS
     while not stop.requested:
         try:
@@ -21,7 +21,8 @@ def until_done(step: Callable[[], None], stop: Stop) -> None:
             stop.wait(pause)
             pause = min(2 * pause, _LONGEST_RETRY_SECONDS)
         else:
-            return
+            return True
+    return False
 
 
 def one_by_one(
@@ -29,13 +30,20 @@ def one_by_one(
     batch: Sequence[Work],
     error: Exception,
     set_aside: Callable[[Work, Exception], None],
-) -> None:
-    """Take each alone after a batch failed in a way that nobody foresaw, so that one can't hold up the rest."""
+) -> list[Work]:
+    """Take each alone after a batch failed in a way that nobody foresaw, so that one can't hold up the rest.
+
+    Gives those that went well.
+    """
     if len(batch) == 1:
         set_aside(batch[0], error)
-        return
+        return []
+    passed = []
     for work in batch:
         try:
             step([work])
         except Exception as alone:  # noqa: BLE001 - the room's one loop: the image stays in the spool
             set_aside(work, alone)
+        else:
+            passed.append(work)
+    return passed

@@ -1,7 +1,7 @@
 """Events into the log, each once, in small Kafka transactions under a writer's transactional.id (promise 2)."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,8 +15,9 @@ from dicom_listener.fences import Fences
 from dicom_listener.log_reader import LogReader
 from dicom_listener.partitioner import partition_of
 from radstream.crash_points import CrashPoints
-from radstream.journal_writer import Doubt, Journal, Place
+from radstream.journal_writer import Doubt, Journal
 from radstream.kafka import CALL_SECONDS, TRANSACTION_TIMEOUT_MS, translated
+from radstream.registration import Arrival, Place, Registered
 from radstream.settings import Settings
 from radstream.traces import SpanContext
 from schemas.codec import Codec
@@ -28,6 +29,9 @@ from schemas.words import Lane
 TOPIC_OF: Mapping[Lane, str] = {Lane.STAT: RECEIVED_STAT, Lane.ROUTINE: RECEIVED_ROUTINE}
 
 _TRANSACTION_SECONDS = TRANSACTION_TIMEOUT_MS / 1000
+#: How long what was taken at its registration counts as ours, whatever became of the journal since: with two calls to
+#: the broker far less than FOREIGN_DOUBT_SECONDS, before which nobody else judges it.
+_TAKEN_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +65,18 @@ class _Record:
 class Publisher:
     """Writes batches of events. For one thread: transactions of one id follow each other."""
 
-    def __init__(
-        self, settings: Settings, codec: Codec, journal: Journal, fences: Fences, crash_points: CrashPoints
+    def __init__(  # noqa: PLR0913 - what it writes by, and a test's clock
+        self,
+        settings: Settings,
+        codec: Codec,
+        journal: Journal,
+        fences: Fences,
+        crash_points: CrashPoints,
+        *,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`journal`: with the writer's name as its slot, of which it has the transactional.id."""
+        self._clock = clock
         self._codec = codec
         self._journal = journal
         self._crash_points = crash_points
@@ -76,6 +88,18 @@ class Publisher:
         #: What is in the log and not noted yet: when Success was decided.
         self._unnoted: dict[UUID, datetime] = {}
         self._holds = False  # locks of the journal
+        self._taken: frozenset[UUID] = frozenset()  # at their registration
+        self._taken_at = 0.0
+
+    def register(self, arrivals: Sequence[Arrival]) -> list[Registered]:
+        """Bring images into the journal, and note there what was published; new events are ours to publish next.
+
+        Raises PostgresDown, KafkaDown.
+        """
+        self._taken, self._taken_at = frozenset(), self._clock()
+        rows, self._taken = self._journal.register(arrivals, self._place, self._unnoted)
+        self._unnoted, self._holds = {}, bool(self._taken)
+        return rows
 
     def publish(
         self,
@@ -83,9 +107,10 @@ class Publisher:
         answered: Mapping[UUID, datetime],
         traced: Mapping[UUID, bytes] = MappingProxyType({}),
     ) -> Written:
-        """Bring events into the log, each once. `note` must follow, or the next `publish`, which notes these first.
+        """Bring events into the log, each once. What comes next, `register`, `publish` or `note`, notes these.
 
-        1. lock the events and note in the journal where they will stand: only one listener publishes an event
+        1. lock the events and note in the journal where they will stand: only one listener publishes an event. New
+           ones were at their registration.
         2. leave out what others hold, and what is in the log: by the journal, or in doubt by the log itself
         3. one Kafka transaction: from here on they are in the log, and their senders may be answered
 
@@ -94,11 +119,13 @@ class Publisher:
         it.
         """
         self._crash_points.reach(Step.BEFORE_PUBLISH)
-        places = {key: self._place(event) for key, event in events.items()}
+        places = {key: self._place(event.lane, event.study_pseudonym) for key, event in events.items()}
         self._holds = True
         try:
-            taken = self._journal.take(places, self._unnoted)
-            self._unnoted = {}
+            taken = self._taken_before(events)
+            if taken is None:
+                taken = self._journal.take(places, self._unnoted)
+                self._unnoted = {}
             settled = self._settle({key: place for key, place in places.items() if key not in taken})
             new = taken | settled.new
             if new:
@@ -117,6 +144,12 @@ class Publisher:
         if self._holds:
             self._journal.acknowledged(self._unnoted)
             self._unnoted, self._holds = {}, False
+
+    def _taken_before(self, events: Mapping[UUID, InstanceReceived]) -> frozenset[UUID] | None:
+        """Give the events if all of them were taken just now, at their registration; a second try asks the journal."""
+        taken, self._taken = self._taken, frozenset()
+        fresh = self._clock() - self._taken_at < _TAKEN_SECONDS
+        return frozenset(events) if fresh and events.keys() <= taken else None
 
     def _settle(self, places: Mapping[UUID, Place]) -> "_Settled":
         """Find out about events that somebody had in hand before: here, in a former process, in another one."""
@@ -215,9 +248,9 @@ class Publisher:
             self._producer = self._fences.producer_of(self._journal.slot)
         return self._producer
 
-    def _place(self, event: InstanceReceived) -> Place:
-        topic = TOPIC_OF[event.lane]
-        partition = partition_of(event.study_pseudonym.encode(), self._log.partitions_of(topic))
+    def _place(self, lane: Lane, study_pseudonym: str) -> Place:
+        topic = TOPIC_OF[lane]
+        partition = partition_of(study_pseudonym.encode(), self._log.partitions_of(topic))
         return Place(topic=topic, partition=partition, end_offset=self._end(topic, partition))
 
     def _end(self, topic: str, partition: int) -> int:

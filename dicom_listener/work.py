@@ -35,18 +35,17 @@ class Ticket:
         return self.published.wait(seconds)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Work:
-    """An entry on its way, with what each stage learned."""
+    """An entry on its way, with what each step learned. Equal to itself alone."""
 
     entry: Entry
     ticket: Ticket
     header: Header | None = None
     row: Registered | None = None
     event: InstanceReceived | None = None
-    stored: bool = False
+    torn: bool = False  # its bytes are not what was received
     way: Way | None = None  # where traces are on
-    passed_on: bool = False  # registered and stored: the log is next
 
     @property
     def is_repeat(self) -> bool:
@@ -54,10 +53,9 @@ class Work:
         return self.row is not None and self.row.is_published and self.row.state != "purged"
 
     @property
-    def urgency(self) -> int:
-        """0 for STAT, 1 for routine."""
-        lane = self.row.lane if self.row else self.entry.note.lane
-        return 0 if lane is Lane.STAT else 1
+    def study(self) -> str:
+        """The Study Instance UID; those whose header was not read yet count as one study."""
+        return (self.header.get("study_instance_uid") or "") if self.header else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +65,7 @@ class Ways:
     spool: Spool
     journal: Journal
     objects: Objects
-    publishers: Sequence[Publisher]  # writers side by side
+    publishers: Sequence[tuple[Lane, Publisher]]  # a carrier each
     pseudonyms: Sequence[Pseudonyms]
     bucket: str
     crash_points: CrashPoints

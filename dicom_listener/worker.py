@@ -15,7 +15,7 @@ from dicom_listener.channel import Channel
 from dicom_listener.commitment_parts import commitment_parts
 from dicom_listener.contexts import STANDARD_SYNTAXES
 from dicom_listener.crash_points import Step
-from dicom_listener.fences import WRITERS, Fences, writer_of
+from dicom_listener.fences import WRITERS, WRITERS_UNDER_SPOOL, Fences, writer_of
 from dicom_listener.forwarder import Forwarder
 from dicom_listener.link import Link, ToldHealth, end_with_parent
 from dicom_listener.pace import Pace
@@ -43,6 +43,7 @@ from radstream.traces import traces_of
 from radstream.vault import Vault
 from schemas.codec import Codec, SchemaIds
 from schemas.errors import RadStreamError, SchemaMissing, SettingInvalid, Unavailable
+from schemas.words import Lane
 
 SERVICE = "dicom_listener"
 _IN_HAND_SECONDS = 6.0
@@ -84,9 +85,10 @@ def run(settings: Settings, health: Health, stop: Stop, *, link: Link, place: Pl
         lenient_syntaxes=STANDARD_SYNTAXES if settings.accept_unknown_syntaxes else None,
     )
     spool = Spool(settings.spool, settings.listener_slot, spare_bytes=settings.spool_spare_bytes)
+    lanes = [*Lane] * (WRITERS if settings.ack_policy == "published" else WRITERS_UNDER_SPOOL)
     journals = [
         Journal(partial(connect, settings, SERVICE), vault, pseudonyms, writer_of(settings.listener_slot, number))
-        for number in range(WRITERS if settings.ack_policy == "published" else 1)
+        for number in range(len(lanes))
     ]
     ids = RegistryIds(settings.schema_registry_url)
     yielding = Yielding(
@@ -100,7 +102,10 @@ def run(settings: Settings, health: Health, stop: Stop, *, link: Link, place: Pl
         spool=spool,
         journal=journals[0],
         objects=s3_objects(settings),
-        publishers=[Publisher(settings, Codec(ids), one, fences, crash_points) for one in journals],
+        publishers=[
+            (lane, Publisher(settings, Codec(ids), one, fences, crash_points))
+            for lane, one in zip(lanes, journals, strict=True)
+        ],
         pseudonyms=pseudonyms,
         bucket=settings.s3_bucket,
         crash_points=crash_points,

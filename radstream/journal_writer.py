@@ -1,28 +1,21 @@
 """What the listener writes into the journal: how far each of its events came."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 from radstream.journal import PUBLISHED_STATES, Connect
 from radstream.postgres import Transactions
-from radstream.registration import Arrival, Registered, Registration
+from radstream.registration import Arrival, Place, Registered, Registration
 from radstream.vault import Vault
 from schemas.identity import Pseudonyms
+from schemas.words import Lane
 
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """Where an event is about to be written: no record of it stands before `end_offset`."""
-
-    topic: str
-    partition: int
-    end_offset: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,10 +36,18 @@ class Journal:
         self._registration = Registration(vault, pseudonyms, slot)
         self.slot = slot
 
-    def register(self, arrivals: Sequence[Arrival]) -> list[Registered]:
-        """Give each image's row, made now where its event is new: one transaction for all. Raises PostgresDown."""
+    def register(
+        self,
+        arrivals: Sequence[Arrival],
+        place_of: Callable[[Lane, str], Place],
+        noted: Mapping[UUID, datetime] = MappingProxyType({}),
+    ) -> tuple[list[Registered], frozenset[UUID]]:
+        """Give each image's row, made now where its event is new, and the events that are ours alone to publish.
+
+        One transaction for all; it also notes a batch that is in the log, as `acknowledged` does. Raises PostgresDown.
+        """
         with self._transactions.statements() as cursor:
-            return self._registration.register(cursor, arrivals)
+            return self._registration.register(cursor, arrivals, place_of, _acknowledging(cursor, noted))
 
     def stored_again(self, event: UUID) -> None:
         """Note that a purged event's object is in the store again."""
@@ -148,6 +149,7 @@ def _acknowledging(cursor: "cursor", events: Mapping[UUID, datetime]) -> bytes:
     if events:
         noting = (
             b"UPDATE journal SET state = 'acknowledged', published_at = coalesce(published_at, now()), "
+            b"stored_at = coalesce(stored_at, now()), "
             b"acknowledged_at = coalesce(acknowledged_at, new.at) FROM (VALUES %s) AS new (event_id, at) "
             b"WHERE journal.event_id = new.event_id; "
         ) % b", ".join(cursor.mogrify("(%s::uuid, %s::timestamptz)", row) for row in events.items())

@@ -1,6 +1,6 @@
 """Images into the journal, many in one transaction: identity, revision, lane and key of each are settled here."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -76,6 +76,15 @@ class _Before:
     patient: tuple[str | None, ...] | None  # None: nobody can say who it was
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where an event is about to be written: no record of it stands before `end_offset`."""
+
+    topic: str
+    partition: int
+    end_offset: int
+
+
 _COLUMNS = tuple(Registered.__slots__)
 _ROW = ", ".join(_COLUMNS)
 
@@ -85,9 +94,12 @@ _KNOWN = (
     f"UNION ALL (SELECT DISTINCT ON (study_pseudonym) {_ROW}, identifiers FROM journal "
     "WHERE study_pseudonym = ANY(%s) AND lane = 'stat') ORDER BY revision"
 )
-_INTO = f"INSERT INTO journal ({_ROW}, object_key, size_bytes, identifiers, slot) VALUES "  # noqa: S608 - our own words
+_MORE = "object_key, size_bytes, identifiers, slot, topic, kafka_partition, end_offset"
+_INTO = f"INSERT INTO journal ({_ROW}, {_MORE}, publishing_at) VALUES "  # noqa: S608 - our own words
 _INSERT = _INTO.encode() + b"%s; "
-_VALUES = f"({', '.join(['%s'] * (len(_COLUMNS) + 4))})"
+_VALUES = f"({', '.join(['%s'] * (len(_COLUMNS) + 7))}, now())"
+#: After the commit: nobody else has reason to want these events, and who does all the same is told by this.
+_LOCK = "SELECT one FROM unnest(%s) AS one WHERE pg_try_advisory_lock(hashtextextended(one::text, 1))"
 
 
 class Registration:
@@ -98,13 +110,22 @@ class Registration:
         self._pseudonyms = pseudonyms
         self._slot = slot
 
-    def register(self, cursor: "cursor", arrivals: Sequence[Arrival]) -> list[Registered]:
-        """Give each image's row, in order, made now where its event is new. `cursor` is in no transaction.
+    def register(
+        self,
+        cursor: "cursor",
+        arrivals: Sequence[Arrival],
+        place_of: Callable[[Lane, str], Place],
+        noting: bytes = b"",
+    ) -> tuple[list[Registered], frozenset[UUID]]:
+        """Give each image's row, in order, and the events that are new and whose lock is ours: ours alone to publish.
+
+        `cursor` is in no transaction; `place_of` says by lane and study pseudonym where an event will stand; `noting`
+        are statements that share the transaction.
 
         1. begin; lock the studies and instances, in one order for all listeners
         2. read what the journal knows of them
         3. decide each in its turn, as if they had come one by one
-        4. insert the new rows; commit
+        4. insert the new rows, as about to be published; commit; lock their events
 
         A study keeps its first key. An event keeps its first lane; the images that come after a STAT one of their
         study are STAT.
@@ -133,8 +154,8 @@ class Registration:
             if row.lane is Lane.STAT:
                 stat.add(row.study_pseudonym)
             new.append((row, arrival))
-        self._insert(cursor, new)
-        return [rows[name] for name in names]
+        taken = self._insert(cursor, new, place_of, noting)
+        return [rows[name] for name in names], taken
 
     def _locking(self, cursor: "cursor", arrivals: Sequence[Arrival]) -> bytes:
         uids = {uid for arrival in arrivals for uid in (arrival.study_uid, arrival.instance_uid)}
@@ -215,24 +236,36 @@ class Registration:
             site=arrival.site,
             lane=Lane.STAT if study in stat else arrival.lane,
             received_at=arrival.received_at,
-            state="received",
+            state="publishing",
         )
 
-    def _insert(self, cursor: "cursor", new: Sequence[tuple[Registered, Arrival]]) -> None:
-        inserting = b""
-        if new:
-            rows = [
-                (
-                    *(getattr(row, name) for name in _COLUMNS),
-                    arrival.object_key,
-                    arrival.size_bytes,
-                    psycopg2.Binary(self._vault.seal(arrival.identifiers, aad=str(row.event_id))),
-                    self._slot,
-                )
-                for row, arrival in new
-            ]
-            inserting = _INSERT % b", ".join(cursor.mogrify(_VALUES, row) for row in rows)
-        cursor.execute(inserting + b"COMMIT")
+    def _insert(
+        self,
+        cursor: "cursor",
+        new: Sequence[tuple[Registered, Arrival]],
+        place_of: Callable[[Lane, str], Place],
+        noting: bytes,
+    ) -> frozenset[UUID]:
+        if not new:
+            cursor.execute(noting + b"COMMIT")
+            return frozenset()
+        values = [self._values(row, arrival, place_of(row.lane, row.study_pseudonym)) for row, arrival in new]
+        inserting = _INSERT % b", ".join(cursor.mogrify(_VALUES, one) for one in values)
+        locking = cursor.mogrify(_LOCK, ([row.event_id for row, _ in new],))
+        cursor.execute(noting + inserting + b"COMMIT; " + locking)
+        return frozenset(event for (event,) in cursor.fetchall())
+
+    def _values(self, row: Registered, arrival: Arrival, place: Place) -> tuple[object, ...]:
+        return (
+            *(getattr(row, name) for name in _COLUMNS),
+            arrival.object_key,
+            arrival.size_bytes,
+            psycopg2.Binary(self._vault.seal(arrival.identifiers, aad=str(row.event_id))),
+            self._slot,
+            place.topic,
+            place.partition,
+            place.end_offset,
+        )
 
 
 def _registered(row: Sequence[Any]) -> Registered:

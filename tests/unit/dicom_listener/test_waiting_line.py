@@ -1,53 +1,34 @@
 """What is forwarded next, and by whom."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
-from uuid import uuid4
 
-from dicom_listener.waiting_line import StudyLine, WaitingLine
+from dicom_listener.header import Header
+from dicom_listener.waiting_line import StudyLine
 from dicom_listener.work import Ticket, Work
-from radstream.registration import Registered
-from schemas.words import Lane
 
 if TYPE_CHECKING:
     from radstream.spool_entry import Entry
 
 
-def _work(study: str, lane: Lane = Lane.ROUTINE) -> Work:
-    row = Registered(
-        event_id=uuid4(),
-        instance_pseudonym="2.25.1",
-        study_pseudonym=study,
-        patient_pseudonym=None,
-        key_id="1",
-        revision=1,
-        supersedes=None,
-        identity_changed=False,
-        calling_ae="CT",
-        site="CT",
-        lane=lane,
-        received_at=datetime(2026, 11, 21, tzinfo=UTC),
-        state="received",
-    )
-    return Work(cast("Entry", SimpleNamespace(path=Path("x"))), Ticket(), row=row)
+def _work(study: str) -> Work:
+    return Work(cast("Entry", SimpleNamespace(path=Path("x"))), Ticket(), Header({"study_instance_uid": study}))
 
 
-def test_stat_goes_first_then_as_they_came() -> None:
-    """The order of a lane is the order of arrival."""
-    line = WaitingLine()
-    works = [_work("A"), _work("B"), _work("C", Lane.STAT)]
+def test_images_go_as_they_came() -> None:
+    """The order of a lane is the order of arrival; what has no header yet counts as one study."""
+    line = StudyLine()
+    works = [_work("A"), _work("B"), Work(cast("Entry", SimpleNamespace(path=Path("x"))), Ticket())]
     for work in works:
         line.put(work)
 
-    assert line.has_stat
-    assert line.batch(10) == [works[2], works[0], works[1]]
+    assert line.batch(10) == works
     assert line.batch(10, 0) == []
 
 
-def test_a_study_is_one_writers_at_a_time_and_stays_in_order() -> None:
-    """The second writer passes over what the first one has in hand, and gets it in order when that is done."""
+def test_a_study_is_one_carriers_at_a_time_and_stays_in_order() -> None:
+    """The second carrier passes over what the first one has in hand, and gets it in order when that is done."""
     line = StudyLine()
     a1, a2, a3, b1 = _work("A"), _work("A"), _work("A"), _work("B")
     line.put(a1)
@@ -63,8 +44,8 @@ def test_a_study_is_one_writers_at_a_time_and_stays_in_order() -> None:
     assert line.batch(10, 0) == [a2, a3]
 
 
-def test_a_writer_takes_all_of_a_study_that_is_ready() -> None:
-    """One transaction keeps its order; the limit holds."""
+def test_a_carrier_takes_all_of_a_study_that_is_ready() -> None:
+    """One batch keeps its order; the limit holds."""
     line = StudyLine()
     works = [_work("A") for _ in range(5)]
     for work in works:

@@ -1,0 +1,101 @@
+"""What a writer took when it registered it, and what became of the journal since."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
+from uuid import uuid4
+
+import pytest
+from pydicom.uid import generate_uid
+
+from dicom_listener.crash_points import Step
+from dicom_listener.fences import Fences
+from dicom_listener.header import Header
+from dicom_listener.identify import arrival_of, event_of
+from dicom_listener.publisher import Publisher
+from radstream.crash_points import CrashPoints
+from radstream.journal import pseudonyms_of
+from radstream.journal_writer import Journal
+from radstream.postgres import connect
+from radstream.registry import RegistryIds
+from radstream.settings import Settings
+from radstream.spool_entry import Note
+from radstream.vault import Vault
+from schemas.codec import Codec
+from schemas.errors import PostgresDown
+from schemas.words import Lane
+from tests.integration.listener.raw_scu import CHEST
+
+pytestmark = pytest.mark.stack
+
+_LONG_SECONDS = 60.0
+
+
+def _note() -> Note:
+    return Note(
+        sop_instance_uid=generate_uid(),
+        sop_class_uid=CHEST,
+        transfer_syntax_uid="1.2.840.10008.1.2.1",
+        calling_ae="CT1",
+        called_ae="RADSTREAM",
+        lane=Lane.ROUTINE,
+        site="north",
+        received_at=datetime.now(UTC),
+        sha256=uuid4().hex * 2,
+        size_bytes=3,
+        data_set_offset=1,
+    )
+
+
+def _publisher(stack: Settings, writer: str, clock: Callable[[], float]) -> tuple[Publisher, Journal]:
+    slot = f"{writer}-{uuid4().hex[:8]}"
+    journal = Journal(partial(connect, stack, slot), Vault(stack.require_vault_key()), pseudonyms_of(stack), slot)
+    codec = Codec(RegistryIds(stack.schema_registry_url))
+    return Publisher(stack, codec, journal, Fences(stack), CrashPoints(Step, ""), clock=clock), journal
+
+
+def test_what_was_taken_long_ago_is_not_written_when_another_wrote_it(stack: Settings) -> None:
+    """A writer whose put takes long loses its lock when the journal restarts: another may have settled its doubt."""
+    now = [0.0]
+    slow, slow_journal = _publisher(stack, "slow", lambda: now[0])
+    other, _ = _publisher(stack, "other", lambda: now[0])
+    note, header = _note(), Header({"study_instance_uid": generate_uid()})
+    (row,) = slow.register([arrival_of(note, header)])
+    event = event_of(row, note, header, pseudonyms_of(stack)[0], stack.s3_bucket)
+    slow_journal.unlock()
+    with connect(stack) as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE journal SET publishing_at = now() - %s * interval '1 second' WHERE event_id = %s",
+            (_LONG_SECONDS, str(row.event_id)),
+        )
+
+    other.register([arrival_of(note, header)])
+    theirs = other.publish({row.event_id: event}, {})
+    other.note()
+    now[0] = _LONG_SECONDS
+    ours = slow.publish({row.event_id: event}, {})
+    slow.note()
+
+    assert theirs.new == ours.in_log == {row.event_id}
+    assert ours.new == frozenset()
+
+
+def test_a_new_event_is_written_without_asking_the_journal_again(stack: Settings) -> None:
+    """It was taken at its registration: a journal that goes away after it holds nothing up; a repeat finds the event."""
+    publisher, journal = _publisher(stack, "one", lambda: 0.0)
+    note, header = _note(), Header({"study_instance_uid": generate_uid()})
+    (row,) = publisher.register([arrival_of(note, header)])
+    event = event_of(row, note, header, pseudonyms_of(stack)[0], stack.s3_bucket)
+    with connect(stack) as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = %s", (journal.slot,)
+        )
+
+    first = publisher.publish({row.event_id: event}, {})
+    with pytest.raises(PostgresDown):
+        publisher.publish({row.event_id: event}, {})
+    again = publisher.publish({row.event_id: event}, {})
+    publisher.note()
+
+    assert first.new == again.in_log == {row.event_id}
+    assert again.new == frozenset()
