@@ -18,7 +18,7 @@ from dicom_listener.header import header_of_file
 from dicom_listener.identify import arrival_of, event_of
 from dicom_listener.patience import one_by_one, until_done
 from dicom_listener.publisher import Publisher
-from dicom_listener.side_by_side import SideBySide
+from dicom_listener.side_by_side import Job, SideBySide
 from dicom_listener.spans import JOURNAL, PUBLISH, PUT, headers, tell, timed
 from dicom_listener.waiting_line import POLL_SECONDS, StudyLine
 from dicom_listener.work import Ways, Work
@@ -29,6 +29,9 @@ from schemas.identity import object_key
 _HELD_SECONDS = 0.05
 #: How long the journal's note of what is in the log waits for the next batch, whose round trip it shares.
 _NOTE_SECONDS = 0.05
+#: How long a batch that is registered and not stored yet keeps the next from beginning: what comes meanwhile goes
+#: together.
+_TOGETHER_SECONDS = 0.02
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +41,7 @@ class Orders:
     ways: Ways
     stop: Stop
     line: StudyLine
-    front: threading.Lock  # whose holder alone takes: what comes meanwhile waits to go together
+    front: threading.Lock  # whose holder alone begins: what comes meanwhile waits to go together
     take: Callable[[float], list[Work]]  # a batch of the line, after so many seconds an empty one
     done: Callable[[Work], None]  # gets each image that the journal knows to be in the log, and each torn one
     set_aside: Callable[[Work, Exception], None]  # gets each image that failed unforeseen
@@ -63,36 +66,47 @@ class Carrier:
             self._publisher.prepare()
         while not orders.stop.requested:
             self._ask_again()
-            batch: list[Work] = []
-            try:
-                with orders.front:
-                    batch = orders.take(_NOTE_SECONDS if self._unnoted else POLL_SECONDS)
-                    ready = self._bring(batch) if batch else []
-                if ready:
-                    self._passed(self._publish, ready)
-                elif self._unnoted:
-                    until_done(self._note, orders.stop)
-            finally:
-                orders.line.done(batch)
+            seconds = _NOTE_SECONDS if self._unnoted else POLL_SECONDS
+            if not (orders.front.acquire(timeout=seconds) and self._carry(seconds)):
+                self._passed(lambda _: self._note(), [])
         with suppress(RadStreamError):  # then the next start finds them in the log
             self._note()
         self._publisher.close()
 
-    def _bring(self, batch: list[Work]) -> list[Work]:
-        """Bring a batch into journal and object store, side by side; give those whose events may follow.
+    def _carry(self, seconds: float) -> bool:
+        """Take a batch and carry it; say whether there was one within so many seconds. Gives `front` back."""
+        orders = self._orders
+        batch: list[Work] = []
+        try:
+            try:
+                batch = orders.take(seconds)
+                registered, jobs = self._begin(batch) if batch else ([], [])
+            finally:
+                orders.front.release()
+            self._end(registered, jobs)
+        finally:
+            orders.line.done(batch)
+        return bool(batch)
 
-        Each step waits for a server that is away; what fails unforeseen is set aside, and the rest goes on.
-        """
+    def _begin(self, batch: list[Work]) -> tuple[list[Work], list[Job]]:
+        """Bring a batch into the journal while it is being stored; give what is registered, and the storing."""
         if any(work.entry.note.doubted for work in batch):
             batch = [work for work in self._passed(self._check, batch) if not work.torn]
-        storing = self._storing.begin(batch)
+        jobs = self._storing.begin(batch)
         registered = self._passed(self._register, batch) if batch else []
-        stored = set(self._storing.done(storing))
+        self._storing.wait(jobs, _TOGETHER_SECONDS)
+        return registered, jobs
+
+    def _end(self, registered: list[Work], jobs: list[Job]) -> None:
+        """Publish what is both registered and stored; end what is in the log already."""
+        stored = set(self._storing.done(jobs))
         ready = [work for work in registered if work in stored]
         repeats = [work for work in ready if work.event is None]
+        new = [work for work in ready if work.event is not None]
         if repeats:
             self._passed(self._repeated, repeats)
-        return [work for work in ready if work.event is not None]
+        if new:
+            self._passed(self._publish, new)
 
     def _passed(self, step: Callable[[Sequence[Work]], None], batch: list[Work]) -> list[Work]:
         """Do a step for a batch, for each image alone where all together fail; give those for which it was done."""
@@ -134,7 +148,7 @@ class Carrier:
             if work.row and not work.is_repeat:  # purged: its object is there again
                 self._orders.ways.journal.stored_again(work.row.event_id)
             instruments.REPEATS.inc()
-            self._end(work)
+            self._forwarded(work)
 
     def _publish(self, batch: Sequence[Work]) -> None:
         """Write a batch into the log and let its answers go; the journal learns of it with the next, or in `_note`."""
@@ -171,9 +185,9 @@ class Carrier:
     def _noted(self) -> None:
         """End what the journal knows to be in the log."""
         while self._unnoted:
-            self._end(self._unnoted.pop())
+            self._forwarded(self._unnoted.pop())
 
-    def _end(self, work: Work) -> None:
+    def _forwarded(self, work: Work) -> None:
         self._orders.ways.spool.forwarded(work.entry)
         self._orders.done(work)
         work.ticket.published.set()

@@ -14,7 +14,7 @@ from radstream.settings import Settings
 #: Writers of a slot for each lane, under policy `published` and under `spool`, where nobody waits for the log (count).
 
 
-WRITERS, WRITERS_UNDER_SPOOL = int(__import__("os").environ.get("RSW", "2")), 1
+WRITERS, WRITERS_UNDER_SPOOL = 2, 1
 #: Writers that a slot may ever have had (count): whoever adopts it fences all their ids. Never make it fewer.
 MOST_WRITERS = 4
 #: After this, a transaction that somebody else began is over: three times its time-out.

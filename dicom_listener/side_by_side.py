@@ -2,7 +2,7 @@
 
 import queue
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from contextlib import suppress
 
 from dicom_listener.work import Work
@@ -23,6 +23,11 @@ class SideBySide:
         for job in jobs:
             self._jobs.put(job)
         return jobs
+
+    @staticmethod
+    def wait(jobs: Sequence[Job], seconds: float) -> None:
+        """Wait until it is done for all, so long at most."""
+        wait((answer for _, answer in jobs), seconds)
 
     def done(self, jobs: Sequence[Job]) -> list[Work]:
         """Do what nobody has begun, wait for the rest; give those for which it was done."""

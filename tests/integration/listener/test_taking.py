@@ -81,7 +81,7 @@ def test_what_was_taken_long_ago_is_not_written_when_another_wrote_it(stack: Set
 
 
 def test_a_new_event_is_written_without_asking_the_journal_again(stack: Settings) -> None:
-    """It was taken at its registration: a journal that goes away after it holds nothing up; a repeat finds the event."""
+    """It was taken at its registration: a journal that goes away then holds nothing up; a repeat finds the event."""
     publisher, journal = _publisher(stack, "one", lambda: 0.0)
     note, header = _note(), Header({"study_instance_uid": generate_uid()})
     (row,) = publisher.register([arrival_of(note, header)])
