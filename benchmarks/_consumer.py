@@ -16,7 +16,6 @@ from _receivers import free_port
 from confluent_kafka import TopicPartition
 
 from consumers.headers import EVENT_TIME
-from consumers.serve_inference import TOPIC_OF, group_name
 from radstream import kafka
 from radstream.broker import Outgoing
 from radstream.kafka_broker import KafkaBroker
@@ -25,7 +24,7 @@ from radstream.settings import Settings, process_environment
 from radstream.stack.probes import health
 from schemas.codec import Codec
 from schemas.instance_received import InstanceReceived
-from schemas.topics import COMPLETED, STUDY_PARTITIONS
+from schemas.topics import COMPLETED, RECEIVED_OF, STUDY_PARTITIONS
 from schemas.words import Lane
 
 READY_SECONDS = 60.0
@@ -73,16 +72,6 @@ def inference(environment: Mapping[str, str], slot: str = "0", *, wait: bool = T
         popen.wait(20)
 
 
-def begin_at_the_end(settings: Settings, model: str) -> None:
-    """Let a model's groups begin behind what the log holds."""
-    for lane in Lane:
-        with closing(kafka.consumer(settings, group_name(model, lane), group_protocol="classic")) as client:
-            partitions = [TopicPartition(TOPIC_OF[lane], number) for number in range(STUDY_PARTITIONS)]
-            for one in partitions:
-                one.offset = client.get_watermark_offsets(one, timeout=_CALL_SECONDS)[1]
-            client.commit(offsets=partitions, asynchronous=False)
-
-
 class Publisher:
     """Writes events as the listener does, each of an image of its own."""
 
@@ -105,7 +94,7 @@ class Publisher:
             received_at=datetime.now(UTC),
         )
         headers = {EVENT_TIME: fresh.received_at.isoformat().encode()}
-        topic = TOPIC_OF[lane]
+        topic = RECEIVED_OF[lane]
         return Outgoing(topic=topic, key=study.encode(), value=self._codec.encode(topic, fresh), headers=headers)
 
 

@@ -12,7 +12,7 @@ from io import BytesIO
 from pathlib import Path
 
 from _claims import claim
-from _consumer import Publisher, Results, begin_at_the_end, inference
+from _consumer import Publisher, Results, inference
 from _record import REAL, plain_environment
 from inference import Turn, ours, turn
 
@@ -26,6 +26,7 @@ from radstream.stack.site import Site
 from radstream.stack.supervision import Supervisor
 from schemas.identity import data_set_hasher, object_key
 from schemas.instance_received import InstanceReceived
+from tests.publishing import skip_to_the_end
 
 IMAGES = 600
 WARM_UP = 40
@@ -66,7 +67,7 @@ def in_the_path(site: Site, settings: Settings, model: Path, rounds: int) -> Map
         made = 0.0
         for _ in range(rounds):
             for which, these in turns.items():
-                begin_at_the_end(settings, name)
+                skip_to_the_end(settings, name)
                 environment = plain_environment() | site.environment
                 with inference(
                     environment | {"RADSTREAM_HEATMAPS": which, "RADSTREAM_MODEL_DIR": str(model)}

@@ -24,7 +24,7 @@ from pathlib import Path
 
 from _bare_consumer import Bare
 from _claims import claim
-from _consumer import Publisher, Results, begin_at_the_end, cores, inference
+from _consumer import Publisher, Results, cores, inference
 from _promises import cold_start, latency, members, stat_first
 from _record import SERVERS, plain_environment, running, write
 from _weigh import cpu_ms
@@ -38,6 +38,7 @@ from radstream.stack.site import Site
 from radstream.stack.supervision import Supervisor
 from schemas.identity import data_set_hasher, object_key
 from schemas.instance_received import InstanceReceived
+from tests.publishing import skip_to_the_end
 
 SYNTAXES = ("explicit little endian", "JPEG lossless SV1", "JPEG 2000 lossless", "HTJ2K lossless")
 FILMS = 4
@@ -149,7 +150,7 @@ def both(
 ) -> Iterator[Both]:
     """Start both sides on one package; `every`: the events that the bare loop may be asked for."""
     settings = Settings.from_environment(site.environment)
-    begin_at_the_end(settings, load_package(package).manifest.name)
+    skip_to_the_end(settings, load_package(package).manifest.name)
     servers = [pid for _, pid, _ in Supervisor(site).states().values() if pid]
     with inference({**environment, "RADSTREAM_MODEL_DIR": str(package)}) as consumer, ExitStack() as stack:
         results = Results(settings)
@@ -196,12 +197,12 @@ def measure(packages: Mapping[str, Path], parts: Sequence[str], length: Length) 
         films = {name: store_films(settings, name, FILMS) for name in SYNTAXES}
         plain = films[SYNTAXES[0]]
         shipped = {**environment, "RADSTREAM_MODEL_DIR": str(MODEL)}
-        begin_at_the_end(settings, load_package(MODEL).manifest.name)
+        skip_to_the_end(settings, load_package(MODEL).manifest.name)
         if "ratios" in parts:
             figures["ratios"] = {
                 label: ratios(site, environment, folder, films, length) for label, folder in packages.items()
             }
-            begin_at_the_end(settings, load_package(MODEL).manifest.name)
+            skip_to_the_end(settings, load_package(MODEL).manifest.name)
         ways: dict[str, Callable[[], dict[str, object]]] = {
             "cold_start": lambda: cold_start(settings, shipped, plain, length.rounds),
             "members": lambda: members(settings, shipped, plain, length.rate_seconds),

@@ -10,7 +10,6 @@ import argparse
 import random
 import re
 import shutil
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -21,17 +20,14 @@ from pathlib import Path
 
 from _record import write
 
-ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT))
-
-from radstream.commands.up import start_order  # noqa: E402 - the tests' builders are found by the path above
-from radstream.settings import Settings, process_environment  # noqa: E402
-from radstream.stack.ports import free_offset  # noqa: E402
-from radstream.stack.startup import start, stop  # noqa: E402
-from schemas.inference_completed import InferenceCompleted  # noqa: E402
-from tests.integration.streams import log  # noqa: E402
-from tests.running import Service, until, unused_port  # noqa: E402
-from tests.unit.streams.results import result  # noqa: E402
+from radstream.commands.up import start_order
+from radstream.settings import Settings, process_environment
+from radstream.stack.ports import free_offset
+from radstream.stack.startup import start, stop
+from schemas.inference_completed import InferenceCompleted
+from tests.integration.streams import log
+from tests.running import Service, until, unused_port
+from tests.unit.streams.results import result
 
 TRANSACTION = 50
 WAIT_SECONDS = 300.0

@@ -38,10 +38,8 @@ from radstream.settings import Settings
 from radstream.traces import traces_of
 from radstream.vault import Vault
 from schemas.codec import Codec
-from schemas.topics import COMPLETED, DEAD_LETTERED, MODEL_DEPLOYED, RECEIVED_ROUTINE, RECEIVED_STAT, SHADOWED
+from schemas.topics import COMPLETED, DEAD_LETTERED, MODEL_DEPLOYED, RECEIVED_OF, SHADOWED
 from schemas.words import Lane
-
-TOPIC_OF = {Lane.STAT: RECEIVED_STAT, Lane.ROUTINE: RECEIVED_ROUTINE}
 
 
 def group_name(model: str, lane: Lane) -> str:
@@ -124,7 +122,7 @@ def serve(settings: Settings, health: Health, stop: Stop) -> None:
             writer = patiently(lambda: around.broker.transactional_writer(slot), group, health, stop)
             if writer is not None:
                 here = replace(around, limits=limits_of(settings, lane), way=precedence.way.of(lane))
-                Loop(group, [TOPIC_OF[lane]], handler, InTransaction(MortalWriter(writer, points)), here).run(stop)
+                Loop(group, [RECEIVED_OF[lane]], handler, InTransaction(MortalWriter(writer, points)), here).run(stop)
 
         _meter(instruments, decoders, forward)
         health.ready()

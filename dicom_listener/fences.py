@@ -12,8 +12,6 @@ from radstream.kafka import CALL_SECONDS, TRANSACTION_TIMEOUT_MS, producer, tran
 from radstream.settings import Settings
 
 #: Writers of a slot for each lane, under policy `published` and under `spool`, where nobody waits for the log (count).
-
-
 WRITERS, WRITERS_UNDER_SPOOL = 2, 1
 #: Writers that a slot may ever have had (count): whoever adopts it fences all their ids. Never make it fewer.
 MOST_WRITERS = 4

@@ -23,10 +23,8 @@ from radstream.traces import SpanContext
 from schemas.codec import Codec
 from schemas.errors import Fenced, KafkaDown, PostgresDown, TransactionAborted
 from schemas.instance_received import InstanceReceived
-from schemas.topics import RECEIVED_ROUTINE, RECEIVED_STAT
+from schemas.topics import RECEIVED_OF, RECEIVED_STAT
 from schemas.words import Lane
-
-TOPIC_OF: Mapping[Lane, str] = {Lane.STAT: RECEIVED_STAT, Lane.ROUTINE: RECEIVED_ROUTINE}
 
 _TRANSACTION_SECONDS = TRANSACTION_TIMEOUT_MS / 1000
 #: How long what was taken at its registration counts as ours, whatever became of the journal since: with two calls to
@@ -171,7 +169,7 @@ class Publisher:
     def prepare(self) -> None:
         """Do before the first image what it would have to wait for. Raises KafkaDown, RegistryDown, Fenced."""
         self._ready_producer()
-        for topic in TOPIC_OF.values():
+        for topic in RECEIVED_OF.values():
             for partition in range(self._log.partitions_of(topic)):
                 self._end(topic, partition)
 
@@ -249,7 +247,7 @@ class Publisher:
         return self._producer
 
     def _place(self, lane: Lane, study_pseudonym: str) -> Place:
-        topic = TOPIC_OF[lane]
+        topic = RECEIVED_OF[lane]
         partition = partition_of(study_pseudonym.encode(), self._log.partitions_of(topic))
         return Place(topic=topic, partition=partition, end_offset=self._end(topic, partition))
 

@@ -19,7 +19,7 @@ from dicom_listener.fences import WRITERS, WRITERS_UNDER_SPOOL, Fences, writer_o
 from dicom_listener.forwarder import Forwarder
 from dicom_listener.link import Link, ToldHealth, end_with_parent
 from dicom_listener.pace import Pace
-from dicom_listener.publisher import TOPIC_OF, Publisher
+from dicom_listener.publisher import Publisher
 from dicom_listener.reception import Reception
 from dicom_listener.routes import read_routes
 from dicom_listener.server import Listener
@@ -43,6 +43,7 @@ from radstream.traces import traces_of
 from radstream.vault import Vault
 from schemas.codec import Codec, SchemaIds
 from schemas.errors import RadStreamError, SchemaMissing, SettingInvalid, Unavailable
+from schemas.topics import RECEIVED_OF
 from schemas.words import Lane
 
 SERVICE = "dicom_listener"
@@ -155,7 +156,7 @@ def _await_schemas(ids: SchemaIds, health: Health, stop: Stop) -> None:
     """Become ready when the registry has our schemas; images are received all the same, into the spool."""
     while not stop.requested:
         try:
-            for topic in TOPIC_OF.values():
+            for topic in RECEIVED_OF.values():
                 ids.id_of(topic)
         except (SchemaMissing, Unavailable) as error:
             health.not_ready(f"{error.cause}: {error}", "schemas")

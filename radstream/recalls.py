@@ -18,10 +18,8 @@ from schemas.errors import BadMessage, DeploymentRefused
 from schemas.inference_completed import InferenceCompleted
 from schemas.instance_received import InstanceReceived
 from schemas.model_deployed import ModelDeployed
-from schemas.topics import COMPLETED, RECEIVED_ROUTINE, RECEIVED_STAT
-from schemas.words import Lane
+from schemas.topics import COMPLETED, RECEIVED_OF
 
-TOPIC_OF = {Lane.STAT: RECEIVED_STAT, Lane.ROUTINE: RECEIVED_ROUTINE}
 #: Clocks of listener, members and commands may differ by as much: a log is read from so much earlier.
 _EARLIER = timedelta(minutes=5)
 #: Passed on from an event to its replay.
@@ -101,7 +99,7 @@ def _events(
 ) -> Iterator[tuple[UUID, Message]]:
     wanted = {one.event_id for one in results}
     since = min(one.received_at for one in results) - _EARLIER
-    for topic in {TOPIC_OF[one.lane] for one in results}:
+    for topic in {RECEIVED_OF[one.lane] for one in results}:
         for message in read_to_end(settings, topic, offsets_since(settings, topic, since)):
             if "replay-for" in message.headers:
                 continue

@@ -1,9 +1,14 @@
 """The topics, as data: `radstream up` creates them and a test compares this table with the broker."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+
+from schemas.words import Lane
 
 RECEIVED_STAT = "imaging.instance-received.stat"
 RECEIVED_ROUTINE = "imaging.instance-received.routine"
+#: Where the images of a lane stand.
+RECEIVED_OF: Mapping[Lane, str] = {Lane.STAT: RECEIVED_STAT, Lane.ROUTINE: RECEIVED_ROUTINE}
 COMPLETED = "inference.completed"
 SHADOWED = "inference.shadowed"
 REPLAYED = "inference.replayed"

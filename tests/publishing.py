@@ -12,9 +12,9 @@ from confluent_kafka import TopicPartition
 from pydicom import Dataset
 
 from consumers.claim_check import data_set_at
-from consumers.serve_inference import TOPIC_OF, group_name
+from consumers.serve_inference import group_name
 from radstream.broker import Outgoing
-from radstream.kafka import CALL_SECONDS, consumer
+from radstream.kafka import consumer, last_stable_offsets
 from radstream.kafka_broker import KafkaBroker
 from radstream.objects import s3_objects
 from radstream.registry import RegistryIds
@@ -22,7 +22,7 @@ from radstream.settings import Settings
 from schemas.codec import Codec
 from schemas.identity import Pseudonyms, data_set_hasher, event_id, object_key
 from schemas.instance_received import InstanceReceived
-from schemas.topics import STUDY_PARTITIONS
+from schemas.topics import RECEIVED_OF, STUDY_PARTITIONS
 from schemas.words import Lane
 
 
@@ -35,13 +35,12 @@ def part10(dataset: Dataset) -> tuple[bytes, bytes]:
 
 
 def skip_to_the_end(settings: Settings, model: str) -> None:
-    """Let a model's groups, without members, begin behind what the log holds: other tests left it there."""
+    """Let a model's groups, without members, begin behind what the log holds: others left it there."""
     for lane in Lane:
         with closing(consumer(settings, group_name(model, lane), group_protocol="classic")) as client:
-            partitions = [TopicPartition(TOPIC_OF[lane], number) for number in range(STUDY_PARTITIONS)]
-            for one in partitions:
-                one.offset = client.get_watermark_offsets(one, timeout=CALL_SECONDS)[1]
-            client.commit(offsets=partitions, asynchronous=False)
+            ends = last_stable_offsets(client, RECEIVED_OF[lane], STUDY_PARTITIONS)
+            places = [TopicPartition(RECEIVED_OF[lane], partition, end) for partition, end in ends.items()]
+            client.commit(offsets=places, asynchronous=False)
 
 
 class Sender:
@@ -101,7 +100,7 @@ class Sender:
     def publish(self, event: InstanceReceived, headers: Mapping[str, bytes] | None = None, **changed: Any) -> None:
         """Publish an event."""
         event = replace(event, **changed)
-        topic = TOPIC_OF[event.lane]
+        topic = RECEIVED_OF[event.lane]
         given = {"event-time": event.received_at.isoformat().encode(), **(headers or {})}
         self.publish_bytes(topic, event.study_pseudonym.encode(), self.codec.encode(topic, event), given)
 

@@ -21,7 +21,7 @@ from radstream.topic_reader import read_to_end
 from schemas.codec import Codec
 from schemas.errors import BadMessage, DeploymentRefused
 from schemas.model_deployed import ModelDeployed
-from schemas.topics import MODEL_DEPLOYED
+from schemas.topics import MODEL_DEPLOYED, RECEIVED_OF
 from schemas.words import Lane
 
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
@@ -181,7 +181,7 @@ def _begun(settings: Settings, model: str) -> tuple[ModelDeployed, ...]:
     if past:
         return past
     for lane in Lane:
-        KafkaBroker(settings).begin_group(f"inference.{model}.{lane}", [recalls.TOPIC_OF[lane]], at_end=True)
+        KafkaBroker(settings).begin_group(f"inference.{model}.{lane}", [RECEIVED_OF[lane]], at_end=True)
     if model == settings.model_dir.parent.name and settings.model_dir.exists():
         deploy_first(settings)
     return read_history(settings, model)

@@ -15,7 +15,7 @@ from radstream.stack.components import BY_NAME
 from radstream.stack.site import Site
 from radstream.stack.supervision import Supervisor, alive
 from tests.crash.audit import unfinished
-from tests.crash.processes import family, frozen
+from tests.processes import family, frozen
 from tests.running import Service, until
 
 SERVERS = ("kafka", "object_store", "postgres")

@@ -20,9 +20,9 @@ from dicom_listener.statuses import StoreStatus
 from radstream.settings import process_environment
 from tests.crash.audit import unfinished
 from tests.crash.inputs import CONTEXTS, FILM, Conversation, End, conversations
-from tests.crash.processes import Holdings, family, holdings, peak_mib
 from tests.integration.listener.films import film
 from tests.integration.listener.raw_scu import ACCEPT, CHEST, EXPLICIT, RawScu, associate_rq
+from tests.processes import Holdings, family, holdings, peak_mib
 from tests.proxy import wire_to
 from tests.running import Service, until, unused_port
 

@@ -11,10 +11,10 @@ from dicom_listener.statuses import StoreStatus
 from radstream.settings import Settings
 from radstream.stack.site import Site
 from tests.crash.audit import Auditor, unfinished
-from tests.crash.processes import holdings
 from tests.integration.listener.films import Film, film
 from tests.integration.listener.raw_scu import ACCEPT, EXPLICIT, RawScu
 from tests.integration.listener.test_outages import away
+from tests.processes import holdings
 from tests.running import Service, until, unused_port
 
 pytestmark = [pytest.mark.stack, pytest.mark.crash, pytest.mark.timeout(900)]

@@ -28,7 +28,7 @@ from schemas.codec import Codec
 from schemas.inference_completed import InferenceCompleted
 from schemas.instance_received import InstanceReceived
 from schemas.topics import COMPLETED, RECEIVED_ROUTINE, RECEIVED_STAT
-from tests.crash.processes import frozen
+from tests.processes import frozen
 from tests.running import until
 
 DAY_SECONDS = 86_400

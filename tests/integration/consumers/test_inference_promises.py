@@ -3,7 +3,6 @@
 import os
 import signal
 from collections.abc import Callable
-from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
@@ -16,6 +15,7 @@ from radstream.stack.supervision import Supervisor
 from schemas.words import Lane
 from tests.integration.consumers.conftest import Made
 from tests.integration.consumers.films import film, films
+from tests.processes import children, command_line
 from tests.proxy import wire_to
 from tests.publishing import Sender, part10
 from tests.running import Service, until
@@ -29,9 +29,7 @@ ROUTINE_GROUP = "inference.chest-pneumonia.routine"
 
 def decoders(pid: int) -> list[int]:
     """List the decoders that a process started."""
-    tasks = Path(f"/proc/{pid}/task").iterdir()
-    children = [one for task in tasks for one in (task / "children").read_text().split()]
-    return [int(one) for one in children if b"consumers.decoder_process" in Path(f"/proc/{one}/cmdline").read_bytes()]
+    return [one for one in children(pid) if b"consumers.decoder_process" in command_line(one)]
 
 
 def nice(pid: int) -> int:
@@ -77,6 +75,7 @@ def test_a_broker_killed_in_mid_stream_each_event_has_exactly_one_result(
 def test_a_killed_decoder_takes_one_image_with_it(service: Start, sender: Sender, made: Made) -> None:
     """The image that it held ends as decoder_crashed, with a dead letter; the service goes on."""
     inference = service("inference", RADSTREAM_DECODE_WORKERS="1")
+    until(lambda: len(decoders(inference.pid)) == 2, 20, "two decoders")
     _, decoder = sorted(decoders(inference.pid), key=nice)  # the other is kept for STAT
     os.kill(decoder, signal.SIGSTOP)
     victim = sender.send(film(JPEG_LS)).event_id

@@ -12,10 +12,25 @@ def family(pid: int) -> list[int]:
     """Give a process and its descendants, the eldest first."""
     found = [pid]
     for one in found:
-        with suppress(OSError):
-            for task in Path(f"/proc/{one}/task").iterdir():
+        found += children(one)
+    return found
+
+
+def children(pid: int) -> list[int]:
+    """List the processes that a process's threads started. What ends meanwhile (a thread, the process) has none."""
+    found: list[int] = []
+    with suppress(OSError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            with suppress(OSError):
                 found += [int(child) for child in (task / "children").read_text().split()]
     return found
+
+
+def command_line(pid: int) -> bytes:
+    """Give a process's command line; empty when it has ended."""
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    return b""
 
 
 @contextmanager
