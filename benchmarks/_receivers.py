@@ -177,6 +177,16 @@ def pynetdicom_app() -> Receiver:
     )
 
 
+def bare_receiver(name: str, *more: str) -> Receiver:
+    """Give a loop on a plain socket that receives, hashes and writes, a process for each association."""
+    script = str(Path(__file__).with_name("_bare_receiver.py"))
+    return Receiver(
+        name=name,
+        command=lambda place: [sys.executable, script, str(place.folder), str(place.port), *more],
+        version=metadata.version("radstream"),
+    )
+
+
 def free_port() -> int:
     """Return a port of loopback that nobody listens on."""
     with socket.socket() as probe:

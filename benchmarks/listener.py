@@ -3,8 +3,9 @@
 `python benchmarks/listener.py [--quick] [--rounds N]` writes benchmarks/results/listener.json. Receivers take turns
 (round robin), each started afresh, warmed up and killed after its turn; a figure is the median of the rounds, a ratio
 the median of the rounds' ratios, so that whatever slows one slows the other. Senders, receivers and servers share the
-machine. Ours forwards to journal, object store and log while it receives; the others only write a file.
-The quick matrix (4 associations, disk, 0.5 and 10 MB) takes about 4 minutes, the full one 25.
+machine. Ours forwards to journal, object store and log while it receives; the others only write a file. The bare
+receive loop (`_bare_receiver.py`) says what a receiver reaches that does nothing but receive, hash and write.
+The quick matrix (4 associations, disk, 0.5 and 10 MB) takes about 5 minutes, the full one 27.
 """
 
 import argparse
@@ -12,7 +13,6 @@ import json
 import os
 import resource
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -22,8 +22,23 @@ from pathlib import Path
 
 from _backlog import measure_backlog
 from _films import SyntheticFilm, make_films
-from _receivers import Receiver, Running, orthanc, ours, pynetdicom_app, storescp
-from _record import SERVERS, percentiles, plain_environment, running, write
+from _listener_sums import (
+    BARE,
+    BARE_RECEIVER,
+    BARE_RECEIVER_NO_HASH,
+    PUBLISHED,
+    REFERENCE,
+    SPOOL,
+    BareTurn,
+    Turn,
+    bars,
+    figures,
+    median,
+    of_physics,
+    ratio,
+)
+from _receivers import Receiver, Running, bare_receiver, orthanc, ours, pynetdicom_app, storescp
+from _record import SERVERS, plain_environment, running, write
 from _senders import AS_INSTALLED, DCMSEND, ENVIRONMENT, STORESCU_TLS, Sender, Sent
 from _tls import certificate
 from _weigh import Peak, cpu_ms
@@ -36,14 +51,8 @@ MEMORY = Path("/dev/shm")  # noqa: S108 - the point is that it is tmpfs
 IMAGES = {0.5: 1000, 10.0: 96, 50.0: 16}
 SLOW_PART = 8  # slow receivers and senders get so much fewer
 WARM_UP = 16  # images before the clock runs
-BARE = "bare insert, put, publish (no sender)"
-REFERENCE = "storescp +B"
 REFERENCE_TLS = "storescp +B, TLS"
 TLS_SENDER = "storescu, TLS"
-SPOOL, PUBLISHED = "RadStream, spool", "RadStream, published"
-SPOOL_BY_TWO = f"{SPOOL}, 2 processes"
-BARS = {SPOOL: 1.0, PUBLISHED: 0.8}
-BAR_BACKLOG = 0.8
 POLICIES = ("spool", "published")
 
 Films = Mapping[float, Sequence[SyntheticFilm]]
@@ -66,26 +75,6 @@ class Cell:
         command = STORESCU_TLS if self.sender == TLS_SENDER else DCMSEND
         environment = AS_INSTALLED if self.sender == "dcmsend, Nagle on" else ENVIRONMENT
         return Sender(command, self.associations, environment)
-
-
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """What one receiver did in one round."""
-
-    sent: Sent
-    cpu_ms: float
-    servers_cpu_ms: float
-    peak_rss_mb: float
-    senders_cpu_ms: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BareTurn:
-    """What the bare loop did in one round."""
-
-    images_per_second: float
-    cpu_ms_an_image: float
-    servers_cpu_ms_an_image: float
 
 
 class Bench:
@@ -111,11 +100,13 @@ class Bench:
         against = [one.sent.images_per_second for one in turns[reference]]
         found = {name: figures(these, against) for name, these in turns.items()}
         if bare:
-            found[BARE] = {name: _median([getattr(one, name) for one in bare]) for name in BareTurn.__slots__}
-            for name, these in turns.items():
-                if name.startswith(PUBLISHED):
-                    rates = [one.sent.images_per_second for one in these]
-                    found[name]["ratio_to_bare"] = _ratio(rates, [one.images_per_second for one in bare])
+            found[BARE] = {name: median([getattr(one, name) for one in bare]) for name in BareTurn.__slots__}
+        rates_of = {name: [one.sent.images_per_second for one in these] for name, these in turns.items()}
+        for name, rates in rates_of.items():
+            if bare and name.startswith(PUBLISHED):
+                found[name]["ratio_to_bare"] = ratio(rates, [one.images_per_second for one in bare])
+            if name.startswith(SPOOL) and BARE_RECEIVER in rates_of:
+                found[name]["ratio_to_bare_receiver"] = ratio(rates, rates_of[BARE_RECEIVER])
         print(_line(cell, found), flush=True)
         return {
             "size_mb": cell.size_mb,
@@ -177,34 +168,10 @@ class Bench:
         shutil.rmtree(self._site.state_dir / "objects" / "radstream" / "instances", ignore_errors=True)
 
 
-def figures(turns: Sequence[Turn], reference: Sequence[float]) -> dict[str, object]:
-    """Sum up a receiver's rounds."""
-    rates = [one.sent.images_per_second for one in turns]
-    return {
-        "images_per_second": _median(rates),
-        "rounds": [round(rate, 2) for rate in rates],
-        "ratio_to_storescp": _ratio(rates, reference),
-        "answer_ms": percentiles([ms for one in turns for ms in one.sent.answers_ms]),
-        "cpu_ms_an_image": _median([one.cpu_ms / len(one.sent.answers_ms) for one in turns]),
-        "senders_cpu_ms_an_image": _median([one.senders_cpu_ms / len(one.sent.answers_ms) for one in turns]),
-        "servers_cpu_ms_an_image": _median([one.servers_cpu_ms / len(one.sent.answers_ms) for one in turns]),
-        "peak_rss_mb": _median([one.peak_rss_mb for one in turns]),
-        "failed": sum(one.sent.failed for one in turns),
-    }
-
-
 def _children_cpu_ms() -> float:
     """Give what ended children have used: the senders, which are waited for."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return 1000 * (used.ru_utime + used.ru_stime)
-
-
-def _median(values: Sequence[float]) -> float:
-    return round(statistics.median(values), 2)
-
-
-def _ratio(values: Sequence[float], reference: Sequence[float]) -> float:
-    return _median([one / other for one, other in zip(values, reference, strict=True)])
 
 
 def _line(cell: Cell, found: Mapping[str, Mapping[str, object]]) -> str:
@@ -217,6 +184,7 @@ def matrix(environment: Mapping[str, str], folder: Path, *, quick: bool) -> tupl
     first = [ours(policy, environment) for policy in POLICIES]
     first += [storescp(name=REFERENCE), storescp("--fork", name="storescp +B --fork")]
     apart = [orthanc(), pynetdicom_app()] if shutil.which("Orthanc") else [pynetdicom_app()]
+    apart += [bare_receiver(BARE_RECEIVER), bare_receiver(BARE_RECEIVER_NO_HASH, "--no-hash")]
     if quick:
         all_quick = [*first, ours("spool", environment, processes=2), *apart]
         return [Cell(size, 4, "disk", all_quick, bare=True) for size in (0.5, 10.0)], all_quick
@@ -231,22 +199,6 @@ def matrix(environment: Mapping[str, str], folder: Path, *, quick: bool) -> tupl
     cells += [Cell(size, 4, "disk", secure, sender=TLS_SENDER) for size in IMAGES]
     cells.append(Cell(0.5, 4, "disk", first, sender="dcmsend, Nagle on", part=SLOW_PART))
     return cells, [*first, *second, *apart, *secure]
-
-
-def bars(cells: Sequence[Mapping[str, object]], backlog: Sequence[Mapping[str, object]]) -> dict[str, object]:
-    """Say which bars stand at 4 associations, 0.5 and 10 MB, on the disk."""
-    found: dict[str, object] = {}
-    for cell in cells:
-        where = (cell["associations"], cell["storage"], cell["sender"])
-        if where == (4, "disk", "dcmsend") and cell["size_mb"] in (0.5, 10.0):
-            receivers: Mapping[str, Mapping[str, float]] = cell["receivers"]  # type: ignore[assignment]
-            found[f"spool to storescp, {cell['size_mb']} MB"] = [receivers[SPOOL]["ratio_to_storescp"], BARS[SPOOL]]
-            by_two = receivers[SPOOL_BY_TWO]["ratio_to_storescp"]
-            found[f"spool, 2 processes, to storescp, {cell['size_mb']} MB"] = [by_two, BARS[SPOOL]]
-            found[f"published to bare, {cell['size_mb']} MB"] = [receivers[PUBLISHED]["ratio_to_bare"], BARS[PUBLISHED]]
-    for one in backlog:
-        found[f"spool with a backlog, {one['size_mb']} MB"] = [one["ratio"], BAR_BACKLOG]
-    return found
 
 
 def measure(*, quick: bool, rounds: int) -> dict[str, object]:
@@ -277,6 +229,7 @@ def measure(*, quick: bool, rounds: int) -> dict[str, object]:
         "cells": found,
         "backlog": backlog,
         "bars": bars(found, backlog),
+        "of_physics": of_physics(found),
     }
 
 

@@ -59,7 +59,7 @@ def _panel(cell: Mapping[str, Any], top: int) -> tuple[list[str], int]:
     parts = [text(0, top + 22, f"{cell['size_mb']:g} MB")]
     at = top + TITLE
     for name, one in sorted(receivers.items(), key=lambda pair: -pair[1]["images_per_second"]):
-        kind = "ours" if name.startswith("RadStream") else "floor" if "answer_ms" not in one else "theirs"
+        kind = "ours" if name.startswith("RadStream") else "floor" if name.startswith("bare ") else "theirs"
         parts += bar(at, one["images_per_second"] / best, kind, _words(one), name)
         at += _ROW
     return parts, at
