@@ -17,7 +17,7 @@ from _record import ROOT, SERVERS, running, write
 
 from consumers.batches import BatchLimits
 from consumers.forward import Forward
-from consumers.heatmaps import HeatMaps, Which, key_of
+from consumers.heatmaps import HeatMaps, Wanted, Which, key_of
 from consumers.imaging.inputs import normalise
 from consumers.models import LoadedModel, load_model
 from consumers.packages import load_package
@@ -40,20 +40,22 @@ def rate_and_cpu(settings: Settings, model: LoadedModel, which: Which, number: i
     forward, heatmaps = Forward(BatchLimits(8)), HeatMaps(s3_objects(settings), which)
     begun, spent = time.perf_counter(), time.process_time()
     answers = [forward.submit(Lane.ROUTINE, model, tensors[index % len(tensors)]) for index in range(IMAGES)]
-    stored = []
+    wanted: list[Wanted] = []
+    stored = 0
     for index, waiting in enumerate(answers):
         found = waiting.result().inference
         shown = heatmaps.class_of(found.logits[0], model.operating, Role.CHAMPION)
         if shown is not None and found.evidence is not None:
             name = dead_letter_id("benchmark", which, number, index)
-            stored.append(heatmaps.submit(key_of(name, 1), found.evidence[0], shown))
-    for one in stored:
-        one.result()
+            wanted.append(Wanted(key_of(name, 1), found.evidence[0], shown))
+        if len(wanted) == settings.commit_images or index == IMAGES - 1:
+            heatmaps.store(wanted)
+            stored += len(wanted)
+            wanted = []
     took, spent = time.perf_counter() - begun, time.process_time() - spent
     forward.close()
-    heatmaps.close()
-    if which is Which.ALL and len(stored) != IMAGES:
-        raise RuntimeError(f"{len(stored)} maps of {IMAGES} images: the package's graph gives no evidence")
+    if which is Which.ALL and stored != IMAGES:
+        raise RuntimeError(f"{stored} maps of {IMAGES} images: the package's graph gives no evidence")
     return IMAGES / took, 1000 * spent / IMAGES
 
 

@@ -13,7 +13,7 @@ from consumers.decoders import Fetched
 from consumers.forward import Answer, Engines
 from consumers.futures import followed, gathered, settled, tolerated
 from consumers.headers import Address, address, onward
-from consumers.heatmaps import HeatMaps, key_of
+from consumers.heatmaps import HeatMaps, Wanted, key_of
 from consumers.imaging.inputs import InputSpec
 from consumers.instruments import Instruments
 from consumers.models import Assignment, Assignments
@@ -61,7 +61,7 @@ class Seen:
     stages: Mapping[str, float]  # name to milliseconds
     images: Sequence[Decoded] = ()  # for each assignment, in order; none: not evaluated
     answers: Sequence[Answer | None] = ()  # for each assignment, in order; None: a shadow that failed
-    heatmaps: Sequence[str | None] = ()  # keys of objects that are stored, for each assignment, in order
+    heatmaps: Sequence[str | None] = ()  # keys of objects that are stored, for each answer, in order
     reason: Reason = Reason.INTERNAL  # where there are no answers
     doubts: Sequence[ReviewReason] = ()  # likewise
 
@@ -100,8 +100,8 @@ class InferenceGroup:
         return followed(self.pool.submit(event, specs), lambda fetched: self._forwarded(seen, specs, fetched))
 
     def finish(self, done: Sequence[Seen]) -> list[list[Outgoing]]:
-        """Make everybody's results."""
-        return [self._results(one) for one in done]
+        """Make everybody's results, once their heat maps are stored; raises ObjectStoreDown where one is not."""
+        return [self._results(one) for one in self._explained(done)]
 
     def give_up(self, item: InHand[Seen], error: Exception) -> list[Outgoing]:
         """Make a dead letter, and the event's one result that says why.
@@ -141,33 +141,37 @@ class InferenceGroup:
         asked = [self._submitted(one, image) for one, image in zip(seen.assigned, images, strict=True)]
         return followed(
             gathered(asked),
-            lambda answers: self._explained(replace(seen, stages=stages, images=images, answers=answers)),
+            lambda answers: settled(replace(seen, stages=stages, images=images, answers=answers)),
         )
 
     def _submitted(self, by: Assignment, image: Decoded) -> "Future[Answer | None]":
         """Send an image to one model; a shadow that fails spoils nothing of what is delivered."""
         return tolerated(self.forward.submit(self.lane, by.model, image.tensor), when=by.role is Role.SHADOW)
 
-    def _explained(self, seen: Seen) -> "Future[Seen | None]":
-        """Store the heat maps that are wanted: a result may name only what is there."""
-        asked = [self._heatmap(seen, by, answer) for by, answer in zip(seen.assigned, seen.answers, strict=True)]
+    def _explained(self, done: Sequence[Seen]) -> list[Seen]:
+        """Store all heat maps that are wanted, together: a result may name only what is there."""
+        maps = [[self._heatmap(one, *asked) for asked in zip(one.assigned, one.answers, strict=False)] for one in done]
         begun = self.clock.monotonic()
+        self.heatmaps.store([wanted for those in maps for wanted in those if wanted])
+        took = 1000 * (self.clock.monotonic() - begun)
+        return [
+            replace(
+                one,
+                heatmaps=[wanted.key if wanted else None for wanted in those],
+                stages={**one.stages, "heatmap": took} if any(those) else one.stages,
+            )
+            for one, those in zip(done, maps, strict=True)
+        ]
 
-        def stored(keys: Sequence[str | None]) -> "Future[Seen | None]":
-            took = {"heatmap": 1000 * (self.clock.monotonic() - begun)} if any(keys) else {}
-            return settled(replace(seen, heatmaps=keys, stages={**seen.stages, **took}))
-
-        return followed(gathered(asked), stored)
-
-    def _heatmap(self, seen: Seen, by: Assignment, answer: Answer | None) -> "Future[str | None]":
+    def _heatmap(self, seen: Seen, by: Assignment, answer: Answer | None) -> Wanted | None:
         evidence = None if answer is None else answer.inference.evidence
         if answer is None or evidence is None:
-            return settled(None)
+            return None
         shown = self.heatmaps.class_of(answer.inference.logits[0], by.model.operating, by.role)
         if shown is None:
-            return settled(None)
+            return None
         name = result_id(seen.event.event_id, by.model.name, by.model.version, by.role)
-        return self.heatmaps.submit(key_of(name, seen.asked.revision), evidence[0], shown)
+        return Wanted(key_of(name, seen.asked.revision), evidence[0], shown)
 
     def _results(self, one: Seen) -> list[Outgoing]:
         if not one.answers:

@@ -136,7 +136,6 @@ def serve(settings: Settings, health: Health, stop: Stop) -> None:
         if door:
             door.close()
         forward.close()
-        heatmaps.close()
         decoders.close()
         traces.close()
 

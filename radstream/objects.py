@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http import HTTPStatus
+from io import BytesIO
 from typing import BinaryIO, Protocol
 from urllib.parse import urlsplit
 
@@ -35,6 +36,9 @@ class Objects(Protocol):
 
     def put(self, key: str, body: BinaryIO, size_bytes: int) -> None:
         """Store `size_bytes` of `body`; durable as the server promises when it returns."""
+
+    def put_all(self, bodies: Mapping[str, bytes]) -> None:
+        """Store small objects by their keys; when it returns, all are stored, and where it raises, some may be."""
 
     def get(self, key: str) -> bytes:
         """Read an object whole; raise ObjectMissing or ObjectStoreDown."""
@@ -80,6 +84,13 @@ class S3Objects:
                 ).status
             if status != HTTPStatus.OK:
                 raise ServerError(f"PUT was answered {status}", status)
+
+    def put_all(self, bodies: Mapping[str, bytes]) -> None:
+        """Store small objects by their keys, many requests under way at one time; when it returns, all are stored."""
+        with translated(f"{len(bodies)} objects", sum(map(len, bodies.values()))):
+            puts = [(self._client.presigned_put_object(self._bucket, key), body) for key, body in bodies.items()]
+            if wrong := [status for status in self._fetcher.put_all(puts) if status != HTTPStatus.OK]:
+                raise ServerError(f"{len(wrong)} of {len(puts)} PUTs were answered {wrong[0]}", wrong[0])
 
     def get(self, key: str) -> bytes:
         """Read an object whole; raise ObjectMissing or ObjectStoreDown."""
@@ -134,6 +145,11 @@ class MemoryObjects:
     def put(self, key: str, body: BinaryIO, size_bytes: int) -> None:
         """Store `size_bytes` of `body`."""
         self._objects[key] = body.read(size_bytes)
+
+    def put_all(self, bodies: Mapping[str, bytes]) -> None:
+        """Store objects by their keys."""
+        for key, body in bodies.items():
+            self.put(key, BytesIO(body), len(body))
 
     def get(self, key: str) -> bytes:
         """Read an object whole; raise ObjectMissing."""

@@ -66,6 +66,16 @@ class TestObjects:
 
         assert (objects.get(key), body.read()) == (b"film", b"rest")
 
+    @pytest.mark.parametrize("count", [0, 1, 20])
+    def test_small_ones_that_were_put_together_are_all_there(self, objects: Objects, key: str, count: int) -> None:
+        """When the call returns, each under its key; and again."""
+        bodies = {f"{key}.{number}": b"map" * number for number in range(count)}
+
+        for _ in range(2):
+            objects.put_all(bodies)
+
+            assert {name: objects.get(name) for name in bodies} == bodies
+
     def test_an_absent_object_is_missing(self, objects: Objects, key: str) -> None:
         """That is an answer, not a failure to answer."""
         assert objects.size(key) is None

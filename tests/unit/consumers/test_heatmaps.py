@@ -1,9 +1,9 @@
 """Heat maps: what the picture shows, who gets one, and that a store that is away holds the image and loses nothing."""
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from concurrent.futures import Future
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import BinaryIO
 from uuid import UUID
 
 import cv2
@@ -23,7 +23,7 @@ from consumers.decoder_frames import Decoded
 from consumers.decoders import Fetched
 from consumers.forward import Forward
 from consumers.handler import LoopLimits, RetryLimit, Surroundings
-from consumers.heatmaps import HeatMaps, Which, key_of
+from consumers.heatmaps import HeatMaps, Wanted, Which, key_of
 from consumers.imaging.heatmap import evidence_for, grey_of, png_of
 from consumers.inference import InferenceGroup
 from consumers.instruments import Instruments
@@ -56,32 +56,20 @@ SAMPLE = SAMPLES[RECEIVED_STAT]
 
 
 class Away(MemoryObjects):
-    """A store whose next puts fail."""
+    """A store whose next puts fail, and which knows how many objects came together."""
 
-    def __init__(self, times: int) -> None:
+    def __init__(self, times: int = 0) -> None:
         super().__init__()
         self.times = times
+        self.together: list[int] = []
 
-    def put(self, key: str, body: BinaryIO, size_bytes: int) -> None:
+    def put_all(self, bodies: Mapping[str, bytes]) -> None:
         """Fail, then store."""
         if self.times:
             self.times -= 1
             raise ObjectStoreDown("away")
-        super().put(key, body, size_bytes)
-
-
-@pytest.fixture
-def objects() -> MemoryObjects:
-    """Give an empty store."""
-    return MemoryObjects()
-
-
-@pytest.fixture
-def heatmaps(objects: MemoryObjects) -> Iterator[HeatMaps]:
-    """Make maps of positives."""
-    made = HeatMaps(objects, Which.POSITIVES)
-    yield made
-    made.close()
+        self.together.append(len(bodies))
+        super().put_all(bodies)
 
 
 @settings(deadline=None)
@@ -141,28 +129,22 @@ def test_evidence_that_is_no_number_is_a_black_picture() -> None:
 )
 def test_who_gets_a_map(which: Which, logits: Floats, role: Role, shown: int | None) -> None:
     """By the setting and the finding, and never for a shadow."""
-    heatmaps = HeatMaps(MemoryObjects(), which, threads=0)
+    heatmaps = HeatMaps(MemoryObjects(), which)
 
     assert heatmaps.class_of(logits, OPERATING, role) == shown
 
 
-def test_the_key_comes_when_the_object_is_there(heatmaps: HeatMaps, objects: MemoryObjects) -> None:
-    """And the same map again writes the same bytes."""
-    key = key_of(NAME, 1)
+def test_maps_are_stored_together_and_again_with_the_same_bytes() -> None:
+    """One call for all; none for none."""
+    objects = Away()
+    heatmaps = HeatMaps(objects, Which.POSITIVES)
+    maps = [Wanted(key_of(NAME, revision), EVIDENCE, 1) for revision in (1, 2, 3)]
 
-    assert heatmaps.submit(key, EVIDENCE, 1).result(10) == key
-    first = objects.get(key)
-    assert heatmaps.submit(key, EVIDENCE, 1).result(10) == key
-    assert objects.get(key) == first == png_of(EVIDENCE, 1)
+    for these in (maps, maps, []):
+        heatmaps.store(these)
 
-
-def test_a_full_queue_is_a_store_that_is_away() -> None:
-    """The image is tried again later; nothing blocks."""
-    heatmaps = HeatMaps(MemoryObjects(), Which.ALL, threads=0, waiting=1)
-    heatmaps.submit("a", EVIDENCE, 1)
-
-    with pytest.raises(ObjectStoreDown, match="1 heat maps wait"):
-        heatmaps.submit("b", EVIDENCE, 1).result(0)
+    assert objects.together == [3, 3]
+    assert [objects.get(one.key) for one in maps] == [png_of(EVIDENCE, 1)] * 3
 
 
 def test_revisions_have_objects_of_their_own() -> None:
@@ -182,10 +164,14 @@ class Pool:
 
 
 def test_a_store_that_is_away_holds_the_result_and_loses_nothing() -> None:
-    """No result is written before its map is there; when the store is back each image has one result, with its key."""
+    """No result is written before its map is there; when the store is back each image has one result, with its key.
+
+    Nothing is run again meanwhile, and the maps of what shares a transaction are stored together.
+    """
     store, broker = Away(times=9), MemoryBroker({RECEIVED_STAT: 1, COMPLETED: 1, DEAD_LETTERED: 1})
+    engine, images = FirstPixel(evidence=EVIDENCE), 3
     broker.begin_group("g", [RECEIVED_STAT])
-    codec, heatmaps, now = Codec(LocalIds()), HeatMaps(store, Which.POSITIVES), [0.0]
+    codec, now = Codec(LocalIds()), [0.0]
     forward = Forward(BatchLimits(), threads=0)
     around = Surroundings(
         broker=broker,
@@ -198,10 +184,10 @@ def test_a_store_that_is_away_holds_the_result_and_loses_nothing() -> None:
     handler = InferenceGroup(
         name="g",
         lane=Lane.STAT,
-        assignments=OneModel(Assignment(model=loaded(FirstPixel(evidence=EVIDENCE)))),
+        assignments=OneModel(Assignment(model=loaded(engine))),
         pool=Pool(),
         forward=forward,
-        heatmaps=heatmaps,
+        heatmaps=HeatMaps(store, Which.POSITIVES),
         codec=codec,
         letters=DeadLetters("g", codec, Vault(b"v" * 32)),
         instruments=around.instruments,
@@ -209,7 +195,9 @@ def test_a_store_that_is_away_holds_the_result_and_loses_nothing() -> None:
     )
     loop = Loop("g", [RECEIVED_STAT], handler, InTransaction(broker.transactional_writer("slot")), around)
     assert isinstance(SAMPLE, InstanceReceived)
-    broker.writer().write([Outgoing(topic=RECEIVED_STAT, key=b"s", value=codec.encode(RECEIVED_STAT, SAMPLE))])
+    for number in range(images):
+        event = replace(SAMPLE, event_id=UUID(int=number))
+        broker.writer().write([Outgoing(topic=RECEIVED_STAT, key=b"s", value=codec.encode(RECEIVED_STAT, event))])
     unnamed: list[InferenceCompleted] = []
 
     def results() -> list[InferenceCompleted]:
@@ -222,12 +210,14 @@ def test_a_store_that_is_away_holds_the_result_and_loses_nothing() -> None:
         return found
 
     until(lambda: bool(results()), 30, "no result")
-    (result,) = results()
-    heatmaps.close()
+    found = results()
 
     assert unnamed == []
-    assert store.times == 0
-    assert result.heatmap_key == key_of(result_id(SAMPLE.event_id, "m", "1.0.0", Role.CHAMPION), 1)
-    assert result.stage_ms["heatmap"] >= 0
-    assert store.get(result.heatmap_key) == png_of(EVIDENCE, 1)
+    assert (store.times, store.together) == (0, [images])
+    assert engine.batches == [1] * images
+    assert [one.heatmap_key for one in found] == [
+        key_of(result_id(UUID(int=number), "m", "1.0.0", Role.CHAMPION), 1) for number in range(images)
+    ]
+    assert all(one.stage_ms["heatmap"] >= 0 for one in found)
+    assert [store.get(one.heatmap_key or "") for one in found] == [png_of(EVIDENCE, 1)] * images
     assert broker.read(Partition(DEAD_LETTERED, 0), 0, 10)[0] == []

@@ -2,27 +2,20 @@
 
 import ssl
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from io import BytesIO
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-import urllib3
-from minio import Minio
 
 from radstream.object_fetch import Fetcher
-from radstream.objects import S3Objects
 from schemas.errors import ObjectMissing, ObjectStoreDown
 from tests.certificates import Authority
+from tests.unit.radstream.stores import BODY, SIZE, Answer, nothing, overloaded, send_whole, serving, store
 
 KEY = "instances/ab/ab.dcm"
-SIZE = 100_000
-BODY = bytes(range(250)) * (SIZE // 250)
-Answer = Callable[[BaseHTTPRequestHandler, threading.Event], None]
 
 
 def cut_short(door: BaseHTTPRequestHandler, _over: threading.Event) -> None:
@@ -31,21 +24,6 @@ def cut_short(door: BaseHTTPRequestHandler, _over: threading.Event) -> None:
     door.send_header("Content-Length", str(SIZE))
     door.end_headers()
     door.wfile.write(bytes(SIZE // 2))
-
-
-def send_whole(door: BaseHTTPRequestHandler) -> None:
-    """Send all that is promised."""
-    door.send_response(HTTPStatus.OK)
-    door.send_header("Content-Length", str(SIZE))
-    door.end_headers()
-    door.wfile.write(BODY)
-
-
-def nothing(door: BaseHTTPRequestHandler) -> None:
-    """Say that it was done, as S3 answers a put."""
-    door.send_response(HTTPStatus.OK)
-    door.send_header("Content-Length", "0")
-    door.end_headers()
 
 
 def whole_and_goodbye(door: BaseHTTPRequestHandler, _over: threading.Event) -> None:
@@ -65,16 +43,6 @@ def silent_in_the_middle(door: BaseHTTPRequestHandler, over: threading.Event) ->
     cut_short(door, over)
     door.wfile.flush()
     over.wait(30)
-
-
-def overloaded(door: BaseHTTPRequestHandler, _over: threading.Event) -> None:
-    """Ask for patience, as S3 does."""
-    body = b"<Error><Code>SlowDown</Code></Error>"
-    door.send_response(HTTPStatus.SERVICE_UNAVAILABLE)
-    door.send_header("Content-Type", "application/xml")
-    door.send_header("Content-Length", str(len(body)))
-    door.end_headers()
-    door.wfile.write(body)
 
 
 def a_proxy_s_page(door: BaseHTTPRequestHandler, _over: threading.Event) -> None:
@@ -109,49 +77,6 @@ def missing(door: BaseHTTPRequestHandler, _over: threading.Event) -> None:
     door.wfile.write(body)
 
 
-@contextmanager
-def serving(answer: Answer, certificate: Path | None = None) -> Iterator[int]:
-    """Serve a store that answers so, over TLS where it has a certificate; give its port."""
-    over = threading.Event()
-
-    class Door(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            answer(self, over)
-
-        def do_PUT(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
-            answer(self, over)
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's name
-            """Say nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Door)
-    if certificate is not None:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(certificate)
-        server.socket = context.wrap_socket(server.socket, server_side=True)
-    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    try:
-        yield server.server_port
-    finally:
-        over.set()
-        server.shutdown()
-        server.server_close()
-
-
-@contextmanager
-def store(answer: Answer) -> Iterator[S3Objects]:
-    """Give the adapter to a store that answers so; it waits half a second for a byte."""
-    with serving(answer) as port:
-        pool = urllib3.PoolManager(
-            timeout=urllib3.Timeout(connect=5, read=0.5), retries=urllib3.Retry(total=0, redirect=0)
-        )
-        address = f"127.0.0.1:{port}"
-        client = Minio(address, access_key="a", secret_key="b", secure=False, region="us-east-1", http_client=pool)
-        yield S3Objects(client, "radstream", pool, Fetcher(urlsplit(f"http://{address}"), 5, 0.5))
-        pool.clear()
-
-
 @pytest.mark.parametrize("answer", [cut_short, silent, silent_in_the_middle, overloaded, a_proxy_s_page, gibberish])
 def test_a_store_that_is_broken_is_away(answer: Answer) -> None:
     """Retriable: the image waits for it."""
@@ -174,6 +99,8 @@ def test_a_store_that_does_not_take_an_object_is_away(answer: Answer) -> None:
     """Only 200 says that it was stored."""
     with store(answer) as objects, pytest.raises(ObjectStoreDown):
         objects.put(KEY, BytesIO(b"map"), 3)
+    with store(answer) as objects, pytest.raises(ObjectStoreDown):
+        objects.put_all({KEY: b"map"})
 
 
 def test_an_object_whose_size_is_not_said_comes_whole() -> None:
