@@ -1,7 +1,8 @@
 """Objects by key: an S3 bucket, and its twin in memory that passes the same contract tests."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from http import HTTPStatus
 from io import BytesIO
 from typing import BinaryIO, Protocol
@@ -12,7 +13,7 @@ from minio import Minio
 from minio.error import InvalidResponseError, S3Error, ServerError
 from urllib3.exceptions import HTTPError
 
-from radstream.object_fetch import Fetcher
+from radstream.object_fetch import Blocks, Fetcher
 from radstream.settings import Settings
 from schemas.errors import ObjectMissing, ObjectStoreDown, RadStreamError
 
@@ -23,18 +24,20 @@ _CONNECTIONS = 32
 _PART_BYTES = 8 * 1024 * 1024
 #: From this many parts on it is worth their requests and hashes to be able to send one again.
 _PARTS_AT_LEAST = 8
-#: Up to here an object is sent in one piece (bytes).
-_SMALL_BYTES = 64 * 1024
 _BLOCK_BYTES = 1024 * 1024
 
 #: S3's error codes that mean something other than "away". A test lists each and its twin.
 ERROR_OF: Mapping[str, type[RadStreamError]] = {"NoSuchKey": ObjectMissing, "NoSuchObject": ObjectMissing}
 
 
+#: What is stored: a file that is read on from where it stands, or the object's bytes in memory, in pieces.
+Body = BinaryIO | Sequence[memoryview]
+
+
 class Objects(Protocol):
     """What the system needs of an object store. Puts are idempotent: the key is the hash."""
 
-    def put(self, key: str, body: BinaryIO, size_bytes: int) -> None:
+    def put(self, key: str, body: Body, size_bytes: int) -> None:
         """Store `size_bytes` of `body`; durable as the server promises when it returns."""
 
     def put_all(self, bodies: Mapping[str, bytes]) -> None:
@@ -59,29 +62,28 @@ class Objects(Protocol):
 class S3Objects:
     """Objects by key in an S3 bucket."""
 
-    def __init__(self, client: Minio, bucket: str, pool: urllib3.PoolManager, fetcher: Fetcher) -> None:
+    def __init__(self, client: Minio, bucket: str, fetcher: Fetcher) -> None:
         self._client = client
         self._bucket = bucket
-        self._pool = pool
         self._fetcher = fetcher
 
-    def put(self, key: str, body: BinaryIO, size_bytes: int) -> None:
+    def put(self, key: str, body: Body, size_bytes: int) -> None:
         """Store `size_bytes` of `body`; durable as the server promises when it returns.
 
         One request under a presigned address, its payload unsigned: no hash is computed here again, who reads an
         object compares the one that its event carries. What is larger than a part goes in parts, each hashed.
         """
         with translated(key, size_bytes):
-            if size_bytes > _PART_BYTES * _PARTS_AT_LEAST:
+            blocks: Blocks
+            if isinstance(body, Sequence):
+                blocks = partial(iter, body)
+            elif size_bytes <= _PART_BYTES * _PARTS_AT_LEAST:
+                blocks = partial(_blocks, body, body.tell(), size_bytes)
+            else:
                 self._client.put_object(self._bucket, key, body, size_bytes, part_size=_PART_BYTES)
                 return
             url = self._client.presigned_put_object(self._bucket, key)
-            if size_bytes <= _SMALL_BYTES:
-                status = self._fetcher.put(url, body.read(size_bytes))
-            else:
-                status = self._pool.request(
-                    "PUT", url, body=_blocks(body, size_bytes), headers={"Content-Length": str(size_bytes)}
-                ).status
+            status = self._fetcher.put(url, blocks, size_bytes)
             if status != HTTPStatus.OK:
                 raise ServerError(f"PUT was answered {status}", status)
 
@@ -142,9 +144,9 @@ class MemoryObjects:
     def __init__(self) -> None:
         self._objects: dict[str, bytes] = {}
 
-    def put(self, key: str, body: BinaryIO, size_bytes: int) -> None:
+    def put(self, key: str, body: Body, size_bytes: int) -> None:
         """Store `size_bytes` of `body`."""
-        self._objects[key] = body.read(size_bytes)
+        self._objects[key] = b"".join(body) if isinstance(body, Sequence) else body.read(size_bytes)
 
     def put_all(self, bodies: Mapping[str, bytes]) -> None:
         """Store objects by their keys."""
@@ -190,7 +192,7 @@ def s3_objects(settings: Settings) -> S3Objects:
         region="us-east-1",
         http_client=pool,
     )
-    return S3Objects(client, settings.s3_bucket, pool, Fetcher(address, _CONNECT_SECONDS, _READ_SECONDS))
+    return S3Objects(client, settings.s3_bucket, Fetcher(address, _CONNECT_SECONDS, _READ_SECONDS))
 
 
 @contextmanager
@@ -205,7 +207,8 @@ def given_back(response: urllib3.BaseHTTPResponse) -> Iterator[None]:
         response.release_conn()
 
 
-def _blocks(body: BinaryIO, size_bytes: int) -> Iterator[bytes]:
+def _blocks(body: BinaryIO, start: int, size_bytes: int) -> Iterator[bytes]:
+    body.seek(start)
     while size_bytes and (block := body.read(min(size_bytes, _BLOCK_BYTES))):
         size_bytes -= len(block)
         yield block

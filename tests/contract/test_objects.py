@@ -76,6 +76,14 @@ class TestObjects:
 
             assert {name: objects.get(name) for name in bodies} == bodies
 
+    def test_pieces_in_memory_are_one_object(self, objects: Objects, key: str) -> None:
+        """In their order."""
+        pieces = [memoryview(bytes([number]) * size) for number, size in enumerate((1_000_000, 70_000, 3))]
+
+        objects.put(key, pieces, 1_070_003)
+
+        assert objects.get(key) == b"".join(pieces)
+
     def test_an_absent_object_is_missing(self, objects: Objects, key: str) -> None:
         """That is an answer, not a failure to answer."""
         assert objects.size(key) is None

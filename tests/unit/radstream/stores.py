@@ -90,7 +90,7 @@ def client(port: int) -> Iterator[S3Objects]:
     pool = urllib3.PoolManager(timeout=urllib3.Timeout(connect=5, read=0.5), retries=urllib3.Retry(total=0, redirect=0))
     address = f"127.0.0.1:{port}"
     minio = Minio(address, access_key="a", secret_key="b", secure=False, region="us-east-1", http_client=pool)
-    yield S3Objects(minio, "radstream", pool, Fetcher(urlsplit(f"http://{address}"), 5, 0.5))
+    yield S3Objects(minio, "radstream", Fetcher(urlsplit(f"http://{address}"), 5, 0.5))
     pool.clear()
 
 
