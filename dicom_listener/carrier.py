@@ -8,7 +8,7 @@ time.
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -92,7 +92,8 @@ class Carrier:
         """Bring a batch into the journal while it is being stored; give what is registered, and the storing."""
         if any(work.entry.note.doubted for work in batch):
             batch = [work for work in self._passed(self._check, batch) if not work.torn]
-        jobs = self._storing.begin(batch)
+        jobs = [(work, work.storing) for work in batch if work.storing is not None]
+        jobs += self._storing.begin([work for work in batch if work.storing is None])
         registered = self._passed(self._register, batch) if batch else []
         self._storing.wait(jobs, _TOGETHER_SECONDS)
         return registered, jobs
@@ -200,7 +201,7 @@ def store(orders: Orders, work: Work) -> bool:
     def step() -> None:
         ways.crash_points.reach(Step.BEFORE_PUT)
         if not work.is_repeat:
-            with timed([work], PUT), work.entry.open() as body:
+            with timed([work], PUT), work.entry.open() if work.held is None else nullcontext(work.held.pieces) as body:
                 ways.objects.put(object_key(note.sha256), body, note.size_bytes)
         ways.crash_points.reach(Step.AFTER_PUT)
 
@@ -209,3 +210,5 @@ def store(orders: Orders, work: Work) -> bool:
     except Exception as error:  # noqa: BLE001 - as in the loop: the image stays in the spool
         orders.set_aside(work, error)
         return False
+    finally:
+        work.let_go()

@@ -11,6 +11,7 @@ from functools import partial
 
 from dicom_listener import instruments
 from dicom_listener.carrier import Carrier, Orders, store
+from dicom_listener.gathering import Gathering
 from dicom_listener.header import Header
 from dicom_listener.keeper import keep
 from dicom_listener.side_by_side import SideBySide
@@ -18,6 +19,7 @@ from dicom_listener.spans import Way
 from dicom_listener.waiting_line import StudyLine
 from dicom_listener.work import Ticket, Ways, Work
 from dicom_listener.yielding import TRICKLE
+from radstream.aligned import Held
 from radstream.logs import get_log
 from radstream.service import Stop
 from radstream.spool_entry import Entry
@@ -25,7 +27,7 @@ from radstream.spool_names import received_at
 from schemas.errors import Fenced, cause_of
 from schemas.words import Lane
 
-STORING_THREADS = 3  # of each lane, beside its carriers (count)
+STORING_THREADS = 4  # of each lane, beside its carriers (count)
 LARGEST_BATCH = 64  # images that are carried together (count)
 QUEUE_LIMIT = 4096  # entries in memory; the rest stays on the disk until there is room
 _REFILL = 512  # entries that are taken from the disk at a time: what a fresh image may have to wait behind
@@ -44,9 +46,10 @@ class Forwarder:
         self._known: set[str] = set()
         self._aside: dict[str, float] = {}
         self._threads: list[threading.Thread] = []
-        self._storing: list[SideBySide] = []
+        self._storing: dict[Lane, SideBySide] = {}
         self._stop = Stop()
-        self._lines = {lane: StudyLine() for lane in Lane}
+        self.gathering = Gathering()
+        self._lines = {Lane.STAT: StudyLine(), Lane.ROUTINE: StudyLine(self.gathering.wait)}
         #: Why the service must end: another process has taken this one's place.
         self.failed: Fenced | None = None
 
@@ -65,7 +68,7 @@ class Forwarder:
                 set_aside=self._set_aside,
             )
             storing = SideBySide(partial(store, orders))
-            self._storing.append(storing)
+            self._storing[lane] = storing
             loops += [storing.run] * STORING_THREADS
             carriers = [Carrier(orders, one, storing) for of, one in self._ways.publishers if of is lane]
             loops += [partial(self._carry, carrier) for carrier in carriers]
@@ -76,20 +79,24 @@ class Forwarder:
     def stop(self, seconds: float) -> None:
         """Finish the batch in hand and end; what is left stays in the spool."""
         self._stop.request()
-        for storing in self._storing:
+        for storing in self._storing.values():
             storing.end(STORING_THREADS)
         deadline = time.monotonic() + seconds
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
 
-    def submit(self, entry: Entry, header: Header, receive_s: float = 0.0) -> Ticket:
-        """Forward a fresh entry, whose bytes came in `receive_s`; over the limit it waits on the disk for room."""
-        ticket = Ticket()
+    def submit(self, entry: Entry, header: Header, receive_s: float = 0.0, held: Held | None = None) -> Ticket:
+        """Forward a fresh entry, whose bytes came in `receive_s`; over the limit it waits on the disk for room.
+
+        `held`: its bytes in memory, ours now. Where somebody waits for the log it is stored at once.
+        """
+        work = Work(entry, Ticket(), header, held=held)
         with self._guard:
             if len(self._known) >= QUEUE_LIMIT:
-                return ticket
-        self._take(Work(entry, ticket, header), receive_s)
-        return ticket
+                work.let_go()
+                return work.ticket
+        self._take(work, receive_s)
+        return work.ticket
 
     def checkpoint(self) -> None:
         """Remove forwarded files now: the disk is filling."""
@@ -102,6 +109,8 @@ class Forwarder:
             if work.entry.name in self._known:
                 return
             self._known.add(work.entry.name)
+        if work.held is not None:
+            ((_, work.storing),) = self._storing[work.entry.note.lane].begin([work])
         self._lines[work.entry.note.lane].put(work)
 
     def oldest(self) -> datetime | None:

@@ -17,6 +17,7 @@ from dicom_listener.terms import Sender, Terms
 from dicom_listener.uids import well_formed
 from dicom_listener.work import Ticket
 from dicom_listener.yielding import Yielding
+from radstream.aligned import Held
 from radstream.crash_points import CrashPoints
 from radstream.incoming import Incoming
 from radstream.logs import get_log
@@ -29,7 +30,6 @@ from schemas.words import Lane
 if TYPE_CHECKING:
     from pynetdicom.association import Association
 
-_LOG = get_log()
 #: Where the bytes of a refused object go.
 _NOWHERE = memoryview(bytearray(64 * 1024))
 
@@ -44,6 +44,7 @@ class Reception:
         self.forwarder = forwarder
         self.terms = terms
         self.crash_points = crash_points
+        self.holds = terms.policy == "published"  # an image in memory: it is stored at once
         self._yielding = yielding
         self._in_hand = 0
         self._guard = threading.Condition()
@@ -59,7 +60,7 @@ class Reception:
     def receive(self, sender: Sender, request: StoreRequest, context: tuple[str, str]) -> "StoreReceipt":
         """Receive an object; whatever is wrong is remembered for its answer, its bytes are read all the same."""
         self._count(1)
-        return StoreReceipt(self, sender, request, context)
+        return self.forwarder.gathering.begun(StoreReceipt(self, sender, request, context))
 
     def ended(self) -> None:
         """Note that an object was answered or given up."""
@@ -142,6 +143,7 @@ class StoreReceipt:
         if self._incoming is not None:
             self._incoming.discard()
             self._incoming = None
+        self._reception.forwarder.gathering.ended(self)
         self._reception.ended()
 
     def finish(self) -> int:
@@ -158,10 +160,11 @@ class StoreReceipt:
         """
         self._arrived = time.monotonic()
         try:
-            entry, header = self._commit(self._opened())
-            self._ticket = self._reception.forwarder.submit(entry, header, self._arrived - self._began)
+            entry, header, held = self._commit()
+            self._ticket = self._reception.forwarder.submit(entry, header, self._arrived - self._began, held)
         except Exception as error:  # noqa: BLE001 - the room's one loop: the sender gets a failure and keeps its image
             self._fail(error)
+        self._reception.forwarder.gathering.ended(self)
         self._incoming = None
 
     def answer(self, deadline: float) -> StoreStatus:
@@ -195,7 +198,7 @@ class StoreReceipt:
 
     def _open(self) -> None:
         head = preamble_and_meta(self._request.sop_class_uid, self._request.sop_instance_uid, self._transfer_syntax_uid)
-        self._incoming = self._reception.spool.begin(head, self._hasher)
+        self._incoming = self._reception.spool.begin(head, self._hasher, holds=self._reception.holds)
         self._offset = len(head)
 
     def _refuse(self, error: RadStreamError) -> None:
@@ -204,12 +207,10 @@ class StoreReceipt:
             self._incoming.discard()
             self._incoming = None
 
-    def _opened(self) -> Incoming:
-        if self._refused is not None or self._incoming is None:
+    def _commit(self) -> tuple[Entry, Header, Held | None]:
+        incoming = self._incoming
+        if incoming is None:
             raise self._refused or SpoolFull("nothing was opened")
-        return self._incoming
-
-    def _commit(self, incoming: Incoming) -> tuple[Entry, Header]:
         incoming.hash_rest()
         header = self._read_header(incoming)
         sent = Sent(
@@ -237,7 +238,7 @@ class StoreReceipt:
         self._reception.crash_points.reach(Step.BEFORE_FSYNC)
         entry = self._reception.spool.commit(incoming, self._note)
         self._reception.crash_points.reach(Step.AFTER_FSYNC)
-        return entry, header
+        return entry, header, incoming.held
 
     def _read_header(self, incoming: Incoming) -> Header:
         """Read the header and compare it with the command (PS3.4 B.2.3)."""
@@ -283,7 +284,7 @@ class StoreReceipt:
         instruments.ACK.observe(now - self._arrived)
         if note is not None:
             instruments.BYTES.inc(note.size_bytes - self._offset)
-        _LOG.info(
+        get_log().info(
             "image answered",
             status=status,
             cause=self._cause,

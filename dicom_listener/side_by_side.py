@@ -32,9 +32,11 @@ class SideBySide:
     def done(self, jobs: Sequence[Job]) -> list[Work]:
         """Do what nobody has begun, wait for the rest; give those for which it was done."""
         with suppress(queue.Empty):
-            while (job := self._jobs.get_nowait()) is not None:
+            while not all(answer.done() for _, answer in jobs):
+                if (job := self._jobs.get_nowait()) is None:
+                    self._jobs.put(None)  # a helper's
+                    break
                 self._do(job)
-            self._jobs.put(None)  # a helper's
         return [work for work, answer in jobs if answer.result()]
 
     def run(self) -> None:

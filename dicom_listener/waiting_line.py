@@ -2,7 +2,8 @@
 
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import islice
 
 from dicom_listener.work import Work
 
@@ -10,6 +11,8 @@ from dicom_listener.work import Work
 POLL_SECONDS = 0.1
 #: How many images of studies that others have in hand are passed over in one look, a multiple of what is asked for.
 _LOOKS = 4
+#: So many images are a batch that waits for no more (count).
+_FEW = 16
 
 
 class StudyLine:
@@ -18,7 +21,9 @@ class StudyLine:
     Unbounded: the forwarder bounds what is in hand altogether.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, gather: Callable[[], None] | None = None) -> None:
+        """`gather` waits a moment for images that are about to come, so that a small batch becomes a larger one."""
+        self._gather = gather
         self._queue: deque[Work] = deque()
         self._studies: set[str] = set()  # that somebody has in hand
         self._guard = threading.Condition()
@@ -32,10 +37,13 @@ class StudyLine:
     def batch(self, most: int, seconds: float = POLL_SECONDS) -> list[Work]:
         """Take all that is ready, up to the limit; wait a moment where nothing is. `done` must follow."""
         with self._guard:
-            taken = self._taken(most)
-            if not taken and seconds and self._guard.wait(seconds):
-                taken = self._taken(most)
-            return taken
+            if seconds and not self._is_ready(most):
+                self._guard.wait(seconds)
+            gather = self._gather if self._is_ready(most) and len(self._queue) < min(most, _FEW) else None
+        if gather is not None:
+            gather()
+        with self._guard:
+            return self._taken(most)
 
     def done(self, batch: Sequence[Work]) -> None:
         """Give back the studies of a batch that was taken."""
@@ -47,6 +55,9 @@ class StudyLine:
     def __len__(self) -> int:
         """Give how many images wait (count)."""
         return len(self._queue)
+
+    def _is_ready(self, most: int) -> bool:
+        return any(work.study not in self._studies for work in islice(self._queue, _LOOKS * most))
 
     def _taken(self, most: int) -> list[Work]:
         taken: list[Work] = []

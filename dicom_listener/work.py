@@ -4,12 +4,14 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from dicom_listener.header import Header
 from dicom_listener.publisher import Publisher
 from dicom_listener.spans import Way
 from dicom_listener.yielding import Yielding
+from radstream.aligned import Held
 from radstream.crash_points import CrashPoints
 from radstream.journal_writer import Journal
 from radstream.objects import Objects
@@ -20,6 +22,9 @@ from radstream.traces import NO_TRACES, Traces
 from schemas.identity import Pseudonyms
 from schemas.instance_received import InstanceReceived
 from schemas.words import Lane
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 
 @dataclass(slots=True)
@@ -46,6 +51,8 @@ class Work:
     event: InstanceReceived | None = None
     torn: bool = False  # its bytes are not what was received
     way: Way | None = None  # where traces are on
+    held: Held | None = None  # its bytes, until they are stored
+    storing: "Future[bool] | None" = None  # begun before a carrier took it
 
     @property
     def is_repeat(self) -> bool:
@@ -56,6 +63,12 @@ class Work:
     def study(self) -> str:
         """The Study Instance UID; those whose header was not read yet count as one study."""
         return (self.header.get("study_instance_uid") or "") if self.header else ""
+
+    def let_go(self) -> None:
+        """Give its memory back: it is stored, or will be read back."""
+        held, self.held = self.held, None
+        if held is not None:
+            held.free()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
-from radstream.aligned import BLOCK_BYTES, PIECE_BYTES
+from radstream.aligned import BLOCK_BYTES, PIECE_BYTES, Held
 from radstream.segment import Segment
 from radstream.segments import Segments
 from radstream.spool_entry import FOOTER_BYTES, Note, footer, spool_full, translated
@@ -28,10 +28,12 @@ class Incoming:
     Bytes are put where `room` says, then `took` counts them; a whole piece is hashed and written at once.
     """
 
-    def __init__(self, segments: Segments, part: str, head: bytes = b"", hasher: Hasher | None = None) -> None:
+    def __init__(
+        self, segments: Segments, part: str, head: bytes = b"", hasher: Hasher | None = None, *, holds: bool = False
+    ) -> None:
         """`part`: its name meanwhile; `head`: what stands before the data set, which `hasher` sees.
 
-        Raises SpoolFull.
+        `holds`: keep its bytes in memory, while there is room for them, until `held` is freed. Raises SpoolFull.
         """
         self._segments = segments
         self._hasher = hasher
@@ -49,6 +51,8 @@ class Incoming:
         self._used = self._hashed = self.size_bytes = len(head)  # of the piece; of the whole
         self._head: memoryview | None = None
         self._failed = False
+        #: All that has arrived, still in memory; None where it is not. Whoever commits the image frees it.
+        self.held = Held(segments.buffers) if holds else None
 
     @property
     def room(self) -> memoryview:
@@ -118,6 +122,8 @@ class Incoming:
 
     def close(self, place: Place) -> None:
         """Give the segment back with the record in it; the name stays."""
+        if self._hold(self._used):
+            self._piece = memoryview(b"")
         self._give_back(place.end)
 
     def discard(self) -> None:
@@ -135,7 +141,10 @@ class Incoming:
         segment, self._segment = self._segment, None
         if segment is not None:
             self._segments.give_back(segment, end, failed=self._failed)
-            self._segments.buffers.give_back(self._piece)
+            if self._piece:
+                self._segments.buffers.give_back(self._piece)
+            if end is None and self.held is not None:
+                self.held.free()
 
     def _pass_on(self, count: int) -> None:
         """Hash what is in the piece, write its first `count` bytes, whole blocks, and keep the rest."""
@@ -143,10 +152,19 @@ class Incoming:
         if self._head is None:
             self._head = memoryview(bytes(self._piece[:HEAD_BYTES]))
         self._write(count)
-        left = self._used - count
-        self._piece[:left] = self._piece[count : self._used]
+        left, piece = self._used - count, self._piece
+        if self._hold(count):
+            self._piece = self._segments.buffers.take()
+        self._piece[:left] = piece[count : self._used]
         self._at += count
         self._used = self._hashed = left
+
+    def _hold(self, count: int) -> bool:
+        """Keep the piece, of which the object has `count` bytes, if the whole object may be kept."""
+        if self.held is not None and not self.held.add(self._piece, count):
+            self.held.drop()
+            self.held = None
+        return self.held is not None
 
     def _write(self, count: int) -> None:
         try:

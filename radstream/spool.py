@@ -95,12 +95,13 @@ class Spool:
             os.close(self._lock_fd)
             self._lock_fd = -1
 
-    def begin(self, head: bytes = b"", hasher: Hasher | None = None) -> Incoming:
+    def begin(self, head: bytes = b"", hasher: Hasher | None = None, *, holds: bool = False) -> Incoming:
         """Take room for an image that is about to arrive; raise SpoolFull.
 
-        `head`: what stands before its data set, which the hasher sees.
+        `head`: what stands before its data set, which the hasher sees; `holds`: keep it in memory as well, where it
+        has room there, until its `held` is freed.
         """
-        return Incoming(self._segments, f"{self._folder}/{uuid4().hex}{_PART}", head, hasher)
+        return Incoming(self._segments, f"{self._folder}/{uuid4().hex}{_PART}", head, hasher, holds=holds)
 
     def commit(self, incoming: Incoming, note: Note) -> Entry:
         """Make an image durable; it is ours from here on, whatever is killed. Raises SpoolFull, and nothing is kept.

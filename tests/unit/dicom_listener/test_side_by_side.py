@@ -31,6 +31,23 @@ def test_who_waits_does_what_nobody_has_begun() -> None:
     assert done == [works[0], works[2]]
 
 
+def test_who_waits_leaves_other_batches_alone_once_its_own_is_done() -> None:
+    """An image that came later may take long."""
+    (mine,), (other,) = _works(1), _works(1)
+    seen: list[Work] = []
+
+    def step(work: Work) -> bool:
+        seen.append(work)
+        return True
+
+    storing = SideBySide(step)
+    jobs = storing.begin([mine])
+    storing.begin([other])
+
+    assert storing.done(jobs) == [mine]
+    assert seen == [mine]
+
+
 def test_helpers_do_it_side_by_side_until_they_are_let_go() -> None:
     """Two images are in hand at the same time, or neither would be done."""
     both = threading.Barrier(2, timeout=30)

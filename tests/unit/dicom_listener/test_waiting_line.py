@@ -69,3 +69,32 @@ def test_what_is_held_for_later_keeps_nobody_from_its_study() -> None:
     line.done(batch)
 
     assert line.batch(10, 0) == [other, one]
+
+
+def test_a_small_batch_waits_for_what_is_about_to_come() -> None:
+    """What comes meanwhile goes together with it; where nothing is ready, nobody is asked to wait."""
+    late, asked = _work("B"), []
+
+    def gather() -> None:
+        asked.append(len(line))
+        line.put(late)
+
+    line = StudyLine(gather)
+    assert line.batch(10, 0) == []
+    first = _work("A")
+    line.put(first)
+
+    assert line.batch(10) == [first, late]
+    assert asked == [1]
+
+
+def test_images_that_somebody_has_in_hand_are_nothing_to_wait_for() -> None:
+    """The next of a study is not ready while the one before it is under way."""
+    asked: list[int] = []
+    line = StudyLine(lambda: asked.append(1))
+    line.put(_work("A"))
+    line.batch(9)
+    line.put(_work("A"))
+
+    assert line.batch(9, 0.001) == []
+    assert asked == [1]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from radstream import segments
-from radstream.aligned import PIECE_BYTES
+from radstream.aligned import PIECE_BYTES, Held
 from radstream.segment import SEGMENT_BYTES
 from radstream.spool import Spool, left_behind, waiting
 from radstream.spool_entry import Entry, Note
@@ -156,6 +156,59 @@ def test_what_has_arrived_can_be_read_before_it_is_whole(tmp_path: Path) -> None
 
     with entry.open() as file:
         assert file.read(len(data)) == data
+
+
+@pytest.mark.parametrize("size", [5000, PIECE_BYTES - 40, PIECE_BYTES, 3 * PIECE_BYTES + 77, 16 * PIECE_BYTES - 9999])
+def test_what_was_committed_is_still_in_memory(tmp_path: Path, size: int) -> None:
+    """For who stores it at once; the same bytes as on the disk, until they are freed."""
+    spool = _spool(tmp_path)
+    data = os.urandom(size)
+    incoming = spool.begin(b"preamble", holds=True)
+    incoming.write(data)
+
+    entry = spool.commit(incoming, replace(_note(), size_bytes=8 + size))
+
+    assert incoming.held is not None
+    assert b"".join(incoming.held.pieces) == b"preamble" + data
+    with entry.open() as file:
+        assert file.read(8 + size) == b"preamble" + data
+    incoming.held.free()
+
+
+def test_what_is_held_has_limits(tmp_path: Path) -> None:
+    """Of one image and of all together; what is over them is on the disk alone, and freed room is used again."""
+    spool = _spool(tmp_path)
+
+    def held(size: int) -> Held | None:
+        incoming = spool.begin(holds=True)
+        incoming.write(bytes(size))
+        spool.commit(incoming, replace(_note(), size_bytes=size))
+        return incoming.held
+
+    assert held(17 * PIECE_BYTES) is None
+    many = [held(15 * PIECE_BYTES) for _ in range(4)]
+    assert [one is None for one in many] == [False, False, False, True]
+    for one in many:
+        if one is not None:
+            one.free()
+
+    again = held(15 * PIECE_BYTES)
+
+    assert again is not None
+
+
+def test_an_image_that_is_given_up_holds_nothing(tmp_path: Path) -> None:
+    """Or in the end none could be held."""
+    spool = _spool(tmp_path)
+
+    for _ in range(60):
+        incoming = spool.begin(holds=True)
+        incoming.write(bytes(PIECE_BYTES + 1))
+        incoming.discard()
+
+    incoming = spool.begin(holds=True)
+    spool.commit(incoming, replace(_note(), size_bytes=0))
+    assert incoming.held is not None
 
 
 def test_the_hasher_sees_the_data_set_and_nothing_before_it(tmp_path: Path) -> None:
