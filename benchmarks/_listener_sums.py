@@ -11,7 +11,7 @@ BARE = "bare insert, put, publish (no sender)"
 BARE_RECEIVER, BARE_RECEIVER_NO_HASH = "bare receive loop", "bare receive loop, no hash"
 REFERENCE = "storescp +B"
 SPOOL, PUBLISHED = "RadStream, spool", "RadStream, published"
-SPOOL_BY_TWO = f"{SPOOL}, 2 processes"
+SPOOL_BY_TWO, PUBLISHED_BY_TWO = f"{SPOOL}, 2 processes", f"{PUBLISHED}, 2 processes"
 BARS = {SPOOL: 1.0, PUBLISHED: 0.8}
 BAR_BACKLOG = 0.8
 
@@ -62,6 +62,8 @@ def bars(cells: Cells, backlog: Cells) -> dict[str, object]:
         by_two = receivers[SPOOL_BY_TWO]["ratio_to_storescp"]
         found[f"spool, 2 processes, to storescp, {size} MB"] = [by_two, BARS[SPOOL]]
         found[f"published to bare, {size} MB"] = [receivers[PUBLISHED]["ratio_to_bare"], BARS[PUBLISHED]]
+        by_two = receivers[PUBLISHED_BY_TWO]["ratio_to_bare"]
+        found[f"published, 2 processes, to bare, {size} MB"] = [by_two, BARS[PUBLISHED]]
     for one in backlog:
         found[f"spool with a backlog, {one['size_mb']} MB"] = [one["ratio"], BAR_BACKLOG]
     return found

@@ -186,7 +186,7 @@ def matrix(environment: Mapping[str, str], folder: Path, *, quick: bool) -> tupl
     apart = [orthanc(), pynetdicom_app()] if shutil.which("Orthanc") else [pynetdicom_app()]
     apart += [bare_receiver(BARE_RECEIVER), bare_receiver(BARE_RECEIVER_NO_HASH, "--no-hash")]
     if quick:
-        all_quick = [*first, ours("spool", environment, processes=2), *apart]
+        all_quick = [*first, *(ours(policy, environment, processes=2) for policy in POLICIES), *apart]
         return [Cell(size, 4, "disk", all_quick, bare=True) for size in (0.5, 10.0)], all_quick
     second = [ours(policy, environment, processes=2) for policy in POLICIES]
     flags = certificate(folder)
