@@ -10,7 +10,7 @@ from radstream.settings import Settings
 EXIT_WRONG_CALL = 2
 
 #: Each service's module, imported only when it is asked for: a sink needs no decoder.
-SERVICES: Mapping[str, str] = {"inference": "consumers.serve_inference", "sink": "consumers.serve_sink"}
+SERVICES: Mapping[str, str] = {"inference": "consumers.start_inference", "sink": "consumers.serve_sink"}
 
 
 def main(words: list[str]) -> int:

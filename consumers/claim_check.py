@@ -1,12 +1,15 @@
 """Fetch: from an event to the bytes it stands for, and proof that they are those."""
 
 import struct
+from typing import TYPE_CHECKING
 
-from radstream.objects import Objects
 from schemas.errors import NotEvaluable, ObjectCorrupt
 from schemas.identity import data_set_hasher
 from schemas.instance_received import InstanceReceived
 from schemas.words import Reason
+
+if TYPE_CHECKING:
+    from radstream.objects import Objects  # with an HTTP client, which a decoder needs not
 
 #: A larger object is no radiograph (bytes): fetching it would hurt the images beside it.
 MAX_OBJECT_BYTES = 512 * 1024 * 1024
@@ -17,7 +20,7 @@ _GROUP_LENGTH = struct.Struct("<HH2sHI")
 _GROUP_LENGTH_HEAD = (0x0002, 0x0000, b"UL", 4)
 
 
-def fetch(objects: Objects, event: InstanceReceived, room: memoryview | None = None) -> memoryview:
+def fetch(objects: "Objects", event: InstanceReceived, room: memoryview | None = None) -> memoryview:
     """Read an event's object, into `room` where one is given, and give the part of it that holds the object.
 
     Raises ObjectMissing, ObjectCorrupt, ObjectStoreDown, NotEvaluable when it is too large. The size and the hash are
@@ -28,7 +31,7 @@ def fetch(objects: Objects, event: InstanceReceived, room: memoryview | None = N
     return found
 
 
-def read(objects: Objects, event: InstanceReceived, room: memoryview | None = None) -> memoryview:
+def read(objects: "Objects", event: InstanceReceived, room: memoryview | None = None) -> memoryview:
     """Read an event's object as `fetch` does; its hash is still to be checked before anybody believes it."""
     if event.size_bytes > MAX_OBJECT_BYTES:
         raise NotEvaluable(Reason.UNSUPPORTED_PIXELS, f"{event.size_bytes} bytes")

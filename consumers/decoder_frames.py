@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 #: A file as it was fetched or sent.
 Content = bytes | bytearray
 
-READY = b"ready"
 _CHANNELS = 3
 _FLOAT_BYTES = 4
 #: The tensors of one image: many models of the largest size (bytes).

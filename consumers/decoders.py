@@ -4,14 +4,10 @@ A process that dies or takes too long takes one image with it, and is replaced.
 """
 
 import socket
-import struct
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from multiprocessing.connection import Connection
@@ -19,25 +15,23 @@ from multiprocessing.connection import Connection
 from prometheus_client import Gauge
 
 from consumers.claim_check import MAX_OBJECT_BYTES, check, read
-from consumers.decoder_frames import OUTPUT_BYTES, READY, Content, Decoded, answered, ask
+from consumers.decoder_frames import OUTPUT_BYTES, Content, Decoded, answered, ask
 from consumers.imaging.inputs import InputSpec
 from consumers.lanes import EVERYBODY, STAT_ALONE, LaneQueue
+from consumers.nursery import Nursery
 from consumers.precedence import Precedence
 from consumers.shared_area import SharedArea
 from radstream.logs import get_log
 from radstream.objects import Objects
-from radstream.settings import process_environment
+from radstream.waiting import limit_waiting
 from schemas.errors import NotEvaluable, RadStreamError
 from schemas.instance_received import InstanceReceived
 from schemas.words import Lane, Reason
 
 BUSY = Gauge("radstream_decoders_busy", "Images that are in a stage at this moment", ["stage"])
 
-_START_SECONDS = 60.0
 _FRAME_SECONDS = 10
 _STOP_SECONDS = 2.0
-#: Each decoder is one thread of work: the pool is the parallelism.
-_ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "OPENCV_FOR_THREADS_NUM": "1"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,40 +56,26 @@ class _Job:
 class DecoderProcess:
     """One decoder and the link to it. One thread uses it."""
 
-    def __init__(self) -> None:
+    def __init__(self, nursery: Nursery) -> None:
+        """Have one born; raises OSError where the system allows no process more."""
         self._objects = SharedArea(MAX_OBJECT_BYTES)
         self._tensors = SharedArea(OUTPUT_BYTES)
         ours, theirs = socket.socketpair()
         # A process that stands still must not hold this thread in the middle of a frame.
-        for direction in (socket.SO_SNDTIMEO, socket.SO_RCVTIMEO):
-            ours.setsockopt(socket.SOL_SOCKET, direction, struct.pack("ll", _FRAME_SECONDS, 0))
-        with theirs:
-            inherited = (theirs.fileno(), self._objects.descriptor, self._tensors.descriptor)
-            # An exec'd process of its own: a fork would copy Kafka's threads in an unknown state.
-            self._process = subprocess.Popen(  # noqa: S603 - our own module, by the interpreter that runs us
-                [sys.executable, "-m", "consumers.decoder_process", *map(str, inherited)],
-                pass_fds=inherited,
-                env=process_environment() | _ONE_THREAD,
-                stdin=subprocess.DEVNULL,
-            )
+        limit_waiting(ours, _FRAME_SECONDS)
         self._link: Connection[bytes, bytes] = Connection(ours.detach())
+        with theirs:
+            self._process = nursery.born((theirs.fileno(), self._objects.descriptor, self._tensors.descriptor))
 
     @property
     def pid(self) -> int:
         """The process id."""
         return self._process.pid
 
-    def wait_ready(self) -> bool:
-        """Wait until it has loaded its libraries; say whether it did."""
-        try:
-            return self._link.poll(_START_SECONDS) and self._link.recv_bytes() == READY
-        except (EOFError, OSError):
-            return False
-
     @property
     def alive(self) -> bool:
         """Whether the process runs and owes no answer."""
-        return self._process.poll() is None and not self._link.poll(0)
+        return not self._process.ended and not self._link.poll(0)
 
     @property
     def room(self) -> memoryview:
@@ -123,7 +103,7 @@ class DecoderProcess:
             return self._answer(specs, timeout_s)
         except NotEvaluable as error:
             if doubt is not None and error.reason is Reason.DECODER_CRASHED:
-                self._kill()  # who asks next must not get this image's answer
+                self._process.kill()  # who asks next must not get this image's answer
             raise
         finally:
             if doubt is not None:
@@ -138,7 +118,7 @@ class DecoderProcess:
             raise self._crashed() from error
 
     def _crashed(self) -> NotEvaluable:
-        return NotEvaluable(Reason.DECODER_CRASHED, f"exit status {self._process.poll()}")
+        return NotEvaluable(Reason.DECODER_CRASHED, f"process {self._process.pid} does not answer")
 
     def forget(self, size_bytes: int) -> None:
         """Give back the memory of a large image, which was decoded or could not be fetched."""
@@ -147,24 +127,28 @@ class DecoderProcess:
     def end(self) -> None:
         """End the process, whatever it does."""
         self._link.close()
-        self._kill()
+        self._process.kill()
         self._objects.close()
         self._tensors.close()
-
-    def _kill(self) -> None:
-        self._process.kill()
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(_STOP_SECONDS)
 
 
 class Decoders:
     """The pool. `submit` from any thread.
 
     Where both lanes come, `precedence` keeps decoders for STAT beside the `workers`, which give them the processor.
+    `nursery` is the pool's from now on, one that was started early or its own.
     """
 
-    def __init__(self, objects: Objects, workers: int, timeout_s: float, precedence: Precedence | None = None) -> None:
+    def __init__(
+        self,
+        objects: Objects,
+        workers: int,
+        timeout_s: float,
+        precedence: Precedence | None = None,
+        nursery: Nursery | None = None,
+    ) -> None:
         self._objects = objects
+        self._nursery = nursery or Nursery()
         self._timeout_s = timeout_s
         self._precedence = precedence or Precedence()
         self._queue: LaneQueue[_Job] = LaneQueue(self._precedence.way)
@@ -215,6 +199,7 @@ class Decoders:
         deadline = time.monotonic() + _STOP_SECONDS
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
+        self._nursery.close()
 
     def _work(self, taken: frozenset[Lane]) -> None:
         decoder = self._started(taken)
@@ -229,8 +214,7 @@ class Decoders:
             decoder.end()
 
     def _started(self, taken: frozenset[Lane]) -> DecoderProcess:
-        fresh = DecoderProcess()
-        fresh.wait_ready()
+        fresh = DecoderProcess(self._nursery)
         if taken != STAT_ALONE:
             self._precedence.yield_to_stat(fresh.pid)
         return fresh

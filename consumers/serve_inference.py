@@ -24,6 +24,7 @@ from consumers.inference import InferenceGroup
 from consumers.instruments import Instruments
 from consumers.lag_meter import lag_metered
 from consumers.loop import Loop
+from consumers.nursery import Nursery
 from consumers.precedence import Precedence
 from consumers.publish import InTransaction
 from consumers.remembered import remembering
@@ -62,11 +63,12 @@ def limits_of(settings: Settings, lane: Lane) -> LoopLimits:
     )
 
 
-def serve(settings: Settings, health: Health, stop: Stop) -> None:
+def serve(settings: Settings, health: Health, stop: Stop, nursery: Nursery) -> None:
     """Run both lanes until asked to stop; raises what ends the process (Fenced, OffsetUnknown, ModelRefused).
 
     1. start the decoders, wait for the schemas: a service never registers them
-    2. read the deployments to their end and load what answers now: nothing is taken from the log before that
+    2. read the deployments to their end and load what answers now, then wait for the decoders: nothing is taken from
+       the log before that
     3. run a loop for each lane, in a thread of its own, and one that follows the deployments; the first lane that fails
        ends both
     """
@@ -75,7 +77,8 @@ def serve(settings: Settings, health: Health, stop: Stop) -> None:
     terms = door_terms(settings) if settings.predict_port else None
     door = Door(terms) if terms else None
     precedence = Precedence(RightOfWay(), stat_threads=1, nice=settings.routine_nice)
-    decoders = Decoders(s3_objects(settings), settings.decode_workers, settings.decode_timeout_seconds, precedence)
+    workers, timeout_s = settings.decode_workers, settings.decode_timeout_seconds
+    decoders = Decoders(s3_objects(settings), workers, timeout_s, precedence, nursery)
     pulse, instruments, traces = Pulse(), Instruments(), traces_of(settings, "inference")
     forward = Forward(
         BatchLimits(settings.batch_images, settings.batch_age_seconds),
@@ -86,13 +89,13 @@ def serve(settings: Settings, health: Health, stop: Stop) -> None:
     engines = remembering(forward, settings)
     heatmaps = HeatMaps(s3_objects(settings), Which(settings.heatmaps))
     try:
-        decoders.wait_ready()
         ids = RegistryIds(settings.schema_registry_url)
         written = (COMPLETED, SHADOWED, DEAD_LETTERED, MODEL_DEPLOYED)
         patiently(lambda: [ids.id_of(topic) for topic in written], "schemas", health, stop)
         assignments, follower = deployed_models(settings, Codec(ids), health)
         patiently(assignments.log.refresh, "deployments", health, stop)
         patiently(follower.start, "models", health, stop)
+        decoders.wait_ready()
         frugal_memory()
         around = Surroundings(
             broker=KafkaBroker(settings),

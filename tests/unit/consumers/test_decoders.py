@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -19,6 +21,7 @@ from consumers.decoder_frames import Decoded
 from consumers.decoders import DecoderProcess, Decoders
 from consumers.imaging.prepare import prepare
 from consumers.imaging.preprocess import InputSpec
+from consumers.nursery import Nursery
 from consumers.precedence import Precedence
 from consumers.right_of_way import RightOfWay
 from consumers.shared_area import KEPT_BYTES
@@ -28,18 +31,27 @@ from schemas.errors import NotEvaluable, ObjectCorrupt, ObjectMissing
 from schemas.instance_received import InstanceReceived
 from schemas.topics import RECEIVED_STAT
 from schemas.words import Lane, Reason, ReviewReason
+from tests.processes import children, family
 from tests.publishing import part10
+from tests.running import until
 from tests.unit.schemas.samples import SAMPLES
 
 SPEC = InputSpec(64, 64, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
 PATIENCE_S = 30.0
 
 
+@pytest.fixture(scope="module")
+def nursery() -> Iterator[Nursery]:
+    """Start what decoders come from."""
+    made = Nursery()
+    yield made
+    made.close()
+
+
 @pytest.fixture
-def decoder() -> Iterator[DecoderProcess]:
+def decoder(nursery: Nursery) -> Iterator[DecoderProcess]:
     """Start one."""
-    made = DecoderProcess()
-    assert made.wait_ready()
+    made = DecoderProcess(nursery)
     yield made
     made.end()
 
@@ -141,13 +153,15 @@ def test_a_reason_comes_back_as_a_reason(decoder: DecoderProcess, film: bytes) -
 
 
 def test_a_decoder_killed_in_the_middle_is_that_images_reason(decoder: DecoderProcess, film: bytes) -> None:
-    """`decoder_crashed`, and nobody else notices."""
+    """`decoder_crashed` at once, and nobody else notices."""
     os.kill(decoder.pid, signal.SIGSTOP)
     threading.Timer(0.2, os.kill, (decoder.pid, signal.SIGKILL)).start()
+    begun = time.monotonic()
 
     with pytest.raises(NotEvaluable) as caught:
         decoded(decoder, film, SPEC)
 
+    assert time.monotonic() - begun < PATIENCE_S
     assert caught.value.reason is Reason.DECODER_CRASHED
     assert not decoder.alive
 
@@ -231,17 +245,57 @@ class Hanging(MemoryObjects):
         return super().get_into(key, room)
 
 
-def test_a_decoder_ends_with_its_owner(film: bytes) -> None:
-    """When the link closes, no process is left behind."""
-    made = DecoderProcess()
-    assert made.wait_ready()
-    pid = made.pid
+def test_a_decoder_ends_with_its_owner(nursery: Nursery) -> None:
+    """When it is let go, no process is left behind: neither it nor its corpse."""
+    made = DecoderProcess(nursery)
 
     made.end()
 
-    with pytest.raises(ProcessLookupError):
-        os.kill(pid, 0)
-    assert film
+    until(lambda: not Path(f"/proc/{made.pid}").exists(), PATIENCE_S, "it is still there")
+
+
+def test_decoders_end_with_a_process_that_was_killed() -> None:
+    """Its death closes their links, and what they came from loses its owner."""
+    code = (
+        "import os, signal, tests.processes\n"
+        "from consumers.decoders import DecoderProcess\n"
+        "from consumers.nursery import Nursery\n"
+        "nursery = Nursery()\n"
+        "made = [DecoderProcess(nursery) for _ in range(2)]\n"
+        "print(*tests.processes.family(os.getpid())[1:], flush=True)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+
+    others = [Path(f"/proc/{pid}") for pid in done.stdout.split()]
+    assert (done.returncode, len(others)) == (-signal.SIGKILL, 3)
+    until(lambda: not any(one.exists() for one in others), PATIENCE_S, "somebody lives on")
+
+
+def test_a_nursery_that_was_killed_is_replaced(film: bytes) -> None:
+    """The decoders that it bore work on, and others come."""
+    nursery = Nursery()
+    elder = DecoderProcess(nursery)
+    (parent,) = [one for one in family(os.getpid()) if elder.pid in children(one)]
+    os.kill(parent, signal.SIGKILL)
+
+    younger = DecoderProcess(nursery)
+
+    for one in (elder, younger):
+        assert decoded(one, film, SPEC)
+        one.end()
+    nursery.close()
+
+
+def test_decoders_share_what_was_loaded(nursery: Nursery) -> None:
+    """One that comes by a fork has little of its own before its first film (KiB)."""
+    made = DecoderProcess(nursery)
+    lines = Path(f"/proc/{made.pid}/smaps_rollup").read_text().splitlines()
+    made.end()
+
+    sizes = {name: int(rest.split()[0]) for name, _, rest in (line.partition(":") for line in lines[1:])}
+    assert sizes["Private_Dirty"] < sizes["Rss"] / 4
 
 
 def test_a_large_image_leaves_no_memory_behind(decoder: DecoderProcess) -> None:
