@@ -17,7 +17,7 @@ Events = Sequence[InstanceReceived]
 
 PATIENCE_SECONDS = 300.0
 WARM_UP = 16
-STAT_PER_SECOND = 2.0
+STAT_PER_SECOND = 4.0
 COLD_BAR_SECONDS = 3.0
 
 

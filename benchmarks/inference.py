@@ -61,8 +61,8 @@ class Length:
     routine_backlog: int
 
 
-FULL = Length(3, 5.0, 15.0, 60, 5000)
-QUICK = Length(3, 3.0, 6.0, 20, 5000)
+FULL = Length(3, 5.0, 15.0, 200, 5000)
+QUICK = Length(3, 3.0, 6.0, 100, 5000)
 
 
 def store_films(settings: Settings, syntax_name: str, count: int) -> list[InstanceReceived]:

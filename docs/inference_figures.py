@@ -74,7 +74,7 @@ def _stat(one: Mapping[str, Any]) -> Rows:
     return [
         (
             f"STAT while {one['routine_waiting_at_end']} to {one['routine_waiting_at_start']} routine images wait",
-            f"p50 {times['p50']} ms, p99 {times['p99']} ms; {meanwhile:g} routine a second meanwhile",
+            f"p50 {times['p50']} ms, p99 {times['p99']} ms (n = {times['n']}); {meanwhile:g} routine a second meanwhile",
             f"p99 {one['bar_p99_ms']:g} ms",
         )
     ]
