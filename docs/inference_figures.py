@@ -71,10 +71,11 @@ def _share(one: Mapping[str, Any]) -> str:
 
 def _stat(one: Mapping[str, Any]) -> Rows:
     times, meanwhile = one["stat_ms"], one["routine_per_second_meanwhile"]
+    taken = f"p50 {times['p50']} ms, p99 {times['p99']} ms (n = {times['n']})"
     return [
         (
             f"STAT while {one['routine_waiting_at_end']} to {one['routine_waiting_at_start']} routine images wait",
-            f"p50 {times['p50']} ms, p99 {times['p99']} ms (n = {times['n']}); {meanwhile:g} routine a second meanwhile",
+            f"{taken}; {meanwhile:g} routine a second meanwhile",
             f"p99 {one['bar_p99_ms']:g} ms",
         )
     ]
