@@ -1,7 +1,8 @@
 """What an ensemble gains and costs: AUC and calibration on films that chose nothing, and images a second.
 
-`python benchmarks/ensemble.py PACKAGE PACKAGE [--data FOLDER] [--external FOLDER] [--rounds N]` makes an ensemble of
-packages of one model (ADR 35) and writes benchmarks/results/ensemble.json. Quality: the test part of `--data`, and all
+`python benchmarks/ensemble.py [PACKAGE PACKAGE] [--data FOLDER] [--external FOLDER] [--rounds N]` makes an ensemble of
+packages of one model (ADR 35) and writes benchmarks/results/ensemble.json. Without packages: of the shipped one and the
+same under another version, of which only the cost means something. Quality: the test part of `--data`, and all
 films of `--external`, by each member, at its own temperature, and by the ensemble. Intervals: DeLong's for an AUC; for
 the difference to the first member's a bootstrap over patients (percentiles of 2,000 draws with a seed), since several
 films of one patient are not independent. Cost: the first member and the ensemble in turns through the whole path, as in
@@ -9,6 +10,7 @@ benchmarks/heatmaps.py, with the smallest films, where a second pass weighs most
 """
 
 import argparse
+import json
 import shutil
 import statistics
 import tempfile
@@ -20,6 +22,7 @@ import numpy as np
 from _consumer import Publisher, Results, inference
 from _heatmaps_path import FOLDERS, IMAGES, WARM_UP, store_pictures
 from _record import REAL, SERVERS, plain_environment, running, write
+from decode import MODEL
 from inference import Turn, ours, turn
 from numpy.typing import NDArray
 
@@ -29,14 +32,14 @@ from consumers.imaging.inputs import normalise
 from consumers.packages import ModelPackage, load_package
 from radstream.commands.made_ensemble import EnsembleOrder, make_ensemble
 from radstream.stack.supervision import Supervisor
+from schemas.model_package import MANIFEST
 from tests.publishing import skip_to_the_end
 from training.datasets import Film, read_examples, read_films
 from training.measures import area_estimate, area_under_curve, calibration_error
 from training.splits import Part, part_of
 
 DRAWS = 2000
-#: What is told of how a member was trained.
-OF_A_FIT = ("best_epoch", "seconds", "threads", "initial_weights")
+TWIN = "twin"
 Scores = NDArray[np.float64]
 
 
@@ -113,36 +116,53 @@ def cost(folders: Mapping[str, Path], rounds: int) -> dict[str, object]:
     }
 
 
-def main() -> None:
-    """Measure, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("packages", nargs="+", type=Path, metavar="PACKAGE", help="folders of members, the first first")
-    parser.add_argument("--data", type=Path, default=REAL, help="the films that the members were trained on")
-    parser.add_argument("--external", type=Path, help="another site's films, whatever their part")
-    parser.add_argument("--rounds", type=int, default=3, help="rounds of each, in turns")
-    given = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="rs-bench-models-") as folder:
-        members = [load_package(one) for one in given.packages]
-        out = Path(folder)
-        for one, member in zip(given.packages, members, strict=True):
-            shutil.copytree(one, out / member.manifest.name / member.manifest.version)
+def twin_of(package: ModelPackage, out: Path) -> ModelPackage:
+    """Write the same network under another version: it costs what another of its kind would, and says nothing new."""
+    version = f"{package.manifest.version}-{TWIN}"
+    folder = out / package.manifest.name / version
+    shutil.copytree(package.folder, folder)
+    (folder / MANIFEST).write_text(json.dumps({**package.manifest.described, "version": version}))
+    return load_package(folder)
+
+
+def measure(given: argparse.Namespace, out: Path) -> dict[str, object]:
+    """Make the ensemble in a folder of packages, and measure."""
+    members = [load_package(one) for one in given.packages]
+    for one in members:
+        shutil.copytree(one.folder, out / one.manifest.name / one.manifest.version)
+    figures: dict[str, object] = {}
+    if len(members) == 1:
+        first = members[0]
+        threshold = first.manifest.operating.threshold
+        ensemble = make_ensemble(EnsembleOrder(members=[first, twin_of(first, out)], out=out, threshold=threshold))
+        figures["members"] = [first.manifest.version, "the same under another version"]
+    else:
         ensemble = make_ensemble(EnsembleOrder(members=members, out=out, data=given.data))
         packages = {one.manifest.version: one for one in members} | {"ensemble": ensemble}
         classes = ensemble.manifest.operating.classes
         test = [film for film in read_films(given.data, classes) if part_of(film.patient) is Part.TEST]
-        figures: dict[str, object] = {
-            "fits": {
-                one.manifest.version: {name: one.manifest.described["training"][name] for name in OF_A_FIT}
-                for one in members
-            }
-        }
+        figures["members"] = list(packages)[:-1]
         figures["test"] = quality(packages, given.data, test)
         if given.external:
             figures["external"] = quality(packages, given.external, read_films(given.external, classes))
-        print({name: figures[name] for name in ("test", "external") if name in figures}, flush=True)
-        places = [out / one.manifest.name / one.manifest.version for one in (members[0], ensemble)]
-        figures["cost"] = cost(dict(zip(("first member", "ensemble"), places, strict=True)), given.rounds)
-    write("ensemble", figures)
+        print(figures, flush=True)
+    folders = [out / one.manifest.name / one.manifest.version for one in (members[0], ensemble)]
+    figures["cost"] = cost(dict(zip(("one network", "two or more"), folders, strict=True)), given.rounds)
+    return figures
+
+
+def main() -> None:
+    """Measure, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("packages", nargs="*", type=Path, metavar="PACKAGE", default=[MODEL], help="folders of members")
+    parser.add_argument(
+        "--data", type=Path, default=REAL.parent / "kermany", help="films that the members were trained on"
+    )
+    parser.add_argument("--external", type=Path, help="another site's films, whatever their part")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds of each, in turns")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="rs-bench-models-") as folder:
+        write("ensemble", measure(given, Path(folder)))
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 
 import pydicom
 from _claims import claim
-from _consumer import Publisher, Results, begin_at_the_end, inference
+from _consumer import Publisher, Results, inference
 from _record import SERVERS, plain_environment, running, write
 from _weigh import descriptors, own_pss_mb, own_rss_mb, threads, tree
 from decode import CASES, MODEL, film, part10
@@ -33,6 +33,7 @@ from radstream.phantoms.dicom import phantom
 from radstream.settings import Settings
 from schemas.identity import data_set_hasher, object_key
 from schemas.instance_received import InstanceReceived
+from tests.publishing import skip_to_the_end
 
 PHANTOMS = 270
 #: Of a hundred images so many are large or damaged.
@@ -159,7 +160,7 @@ def figures_of(samples: Sequence[Mapping[str, float]]) -> dict[str, object]:
 def measure(images: int) -> dict[str, object]:
     """Work off many images, never more than some hundreds waiting."""
     with running(SERVERS) as (site, settings):
-        begin_at_the_end(settings, load_package(MODEL).manifest.name)
+        skip_to_the_end(settings, load_package(MODEL).manifest.name)
         events = Mix(store_phantoms(settings), *store_large(settings)).draw(images)
         publisher, results = Publisher(settings), Results(settings)
         environment = {**plain_environment(), **site.environment, "RADSTREAM_MODEL_DIR": str(MODEL)}

@@ -92,6 +92,7 @@ PARTS: Mapping[str, Callable[[Mapping[str, Any]], Rows]] = {
     "peers": peers_figures.rows,
     "engines": inference_figures.engines,
     "heatmaps": inference_figures.heatmaps,
+    "ensemble": inference_figures.ensemble,
     "predict_door": inference_figures.door,
     "streams": _streams,
     "decode": _decode,

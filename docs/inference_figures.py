@@ -141,3 +141,23 @@ def heatmaps(found: Mapping[str, Any]) -> Rows:
         *(row(f"whole path, maps of positives, {name}", one, f"at least {found['bar']:g}") for name, one in shares),
         row("engine alone, with a heat map of each image", found, "-"),
     ]
+
+
+def ensemble(found: Mapping[str, Any]) -> Rows:
+    """Give the rows of benchmarks/ensemble.py: the cost, and the gain where two trained networks were given."""
+    one, both = found["cost"].values()
+    cost = (
+        f"{both['rate_to_the_first']:.2f} of the rate of one; CPU {both['cpu_ms']:g} ms an image for {one['cpu_ms']:g}"
+    )
+    gain = [
+        (
+            f"an ensemble, {part} films ({found[part]['films']}): AUC less the first member's",
+            "{value:+.4f}, 95 % interval {low:+.4f} to {high:+.4f}".format(
+                **found[part]["ensemble"]["auc_less_the_first"]
+            ),
+            "",
+        )
+        for part in ("test", "external")
+        if part in found
+    ]
+    return [("an ensemble of two networks of the shipped kind, whole path", cost, ""), *gain]

@@ -1,5 +1,6 @@
 """What the benchmarks read from the senders' logs is what the senders wrote there; none is left out of `make bench`."""
 
+import ast
 import runpy
 import sys
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+ROOT = BENCHMARKS.parent
 FIGURES = runpy.run_path(str(BENCHMARKS.parent / "docs" / "figures.py"))
 SENDERS = runpy.run_path(str(BENCHMARKS / "_senders.py"))
 
@@ -60,3 +62,33 @@ def test_every_benchmark_is_run_by_make_bench() -> None:
 def test_every_figure_of_the_docs_has_its_benchmark() -> None:
     """The command above each table is one that exists."""
     assert [name for name in FIGURES["PARTS"] if not (BENCHMARKS / f"{name}.py").exists()] == []
+
+
+def names_in(file: Path) -> set[str]:
+    """Give what a module defines or imports, by reading it."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        match node:
+            case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
+                found.add(name)
+            case ast.Name(id=name, ctx=ast.Store()):
+                found.add(name)
+            case ast.Import(names=names) | ast.ImportFrom(names=names):
+                found |= {one.asname or one.name for one in names}
+    return found
+
+
+@pytest.mark.parametrize("program", sorted(BENCHMARKS.glob("*.py")), ids=lambda path: path.stem)
+def test_a_benchmark_imports_only_what_is_there(program: Path) -> None:
+    """They run once in a while: a name that was taken away must be missed at once."""
+    missing = [
+        f"{node.module}.{name.name}"
+        for node in ast.walk(ast.parse(program.read_text()))
+        if isinstance(node, ast.ImportFrom) and node.module
+        for file in (BENCHMARKS / f"{node.module}.py", ROOT / f"{node.module.replace('.', '/')}.py")
+        if file.exists()
+        for name in node.names
+        if name.name not in names_in(file)
+    ]
+
+    assert missing == []
