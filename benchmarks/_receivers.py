@@ -117,10 +117,10 @@ PUBLIC = frozenset({"RADSTREAM_ACK_POLICY", "RADSTREAM_LISTENER_PROCESSES", "TCP
 
 
 def ours(
-    policy: str, environment: Mapping[str, str], *, processes: int = 1, tls: bool = False, spool: Path | None = None
+    policy: str, environment: Mapping[str, str], *, processes: int = 2, tls: bool = False, spool: Path | None = None
 ) -> Receiver:
-    """Give our listener under a policy, with so many worker processes; `environment` has the servers."""
-    many = f", {processes} processes" if processes > 1 else ""
+    """Give our listener under a policy, with so many workers (two are its default); `environment` has the servers."""
+    many = ", 1 process" if processes == 1 else ""
     own = {"RADSTREAM_ACK_POLICY": policy, "RADSTREAM_LISTENER_PROCESSES": str(processes)}
     return Receiver(
         name=f"RadStream, {policy}{many}{', TLS' if tls else ''}",

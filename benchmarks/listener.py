@@ -41,7 +41,7 @@ from _receivers import Receiver, Running, bare_receiver, orthanc, ours, pynetdic
 from _record import SERVERS, plain_environment, running, write
 from _senders import AS_INSTALLED, DCMSEND, ENVIRONMENT, STORESCU_TLS, Sender, Sent
 from _tls import certificate
-from _weigh import Peak, cpu_ms
+from _weigh import Peak, cpu_ms, pss_mb
 
 from radstream.stack.site import Site
 from radstream.stack.supervision import Supervisor
@@ -129,7 +129,8 @@ class Bench:
             with Peak(at.pid) as peak:
                 sent = self._send(sender, films, at)
             children = _children_cpu_ms() - children
-            turn = Turn(sent, cpu_ms(at.pid) - before, self._servers_cpu_ms() - servers, peak.mb, children)
+            memory = (peak.mb, pss_mb(at.pid))
+            turn = Turn(sent, cpu_ms(at.pid) - before, self._servers_cpu_ms() - servers, *memory, children)
         self._forget_objects()
         return turn
 
@@ -185,10 +186,10 @@ def matrix(environment: Mapping[str, str], folder: Path, *, quick: bool) -> tupl
     first += [storescp(name=REFERENCE), storescp("--fork", name="storescp +B --fork")]
     apart = [orthanc(), pynetdicom_app()] if shutil.which("Orthanc") else [pynetdicom_app()]
     apart += [bare_receiver(BARE_RECEIVER), bare_receiver(BARE_RECEIVER_NO_HASH, "--no-hash")]
+    second = [ours(policy, environment, processes=1) for policy in POLICIES]
     if quick:
-        all_quick = [*first, *(ours(policy, environment, processes=2) for policy in POLICIES), *apart]
+        all_quick = [*first, *second, *apart]
         return [Cell(size, 4, "disk", all_quick, bare=True) for size in (0.5, 10.0)], all_quick
-    second = [ours(policy, environment, processes=2) for policy in POLICIES]
     flags = certificate(folder)
     secured = {**environment, **flags.ours}
     secure = [ours(policy, secured, processes=count, tls=True) for count in (1, 2) for policy in POLICIES]

@@ -1,6 +1,7 @@
-"""What parent and workers tell each other: whole messages over a Unix socket pair, a connection's descriptor with one.
+"""What parent and workers tell each other: whole messages over a Unix socket pair, a descriptor with some.
 
-The parent tells of Arrived, Answered and Dropped; a worker of Waiting, Asked and Over.
+The parent tells of Arrived, Answered and Dropped; a worker of Waiting, Asked and Over. The parent tells the fork server
+that a worker is Wanted, and hears that it was Born.
 """
 
 import json
@@ -58,8 +59,26 @@ class Over:
     connection: int
 
 
-Message = Arrived | Answered | Dropped | Waiting | Asked | Over
-_KINDS: dict[str, type[Message]] = {kind.__name__: kind for kind in (Arrived, Answered, Dropped, Waiting, Asked, Over)}
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A worker is wanted, whose end of its channel comes with the message."""
+
+    number: int
+    slot: str
+    processes: int  # how many there are, of which it is the one with this number (count)
+
+
+@dataclass(frozen=True, slots=True)
+class Born:
+    """A worker was forked; None: the kernel gave no process."""
+
+    pid: int | None
+
+
+Message = Arrived | Answered | Dropped | Waiting | Asked | Over | Wanted | Born
+_KINDS: dict[str, type[Message]] = {
+    kind.__name__: kind for kind in (Arrived, Answered, Dropped, Waiting, Asked, Over, Wanted, Born)
+}
 
 
 class Channel:
@@ -81,6 +100,10 @@ class Channel:
     def set_blocking(self, blocking: bool) -> None:  # noqa: FBT001 - as the socket's own
         """Make `send` raise BlockingIOError instead of waiting for the other end."""
         self._end.setblocking(blocking)
+
+    def limit(self, seconds: float) -> None:
+        """Make `send` and `receive` raise TimeoutError after a time."""
+        self._end.settimeout(seconds)
 
     def send(self, message: Message, descriptor: int | None = None) -> None:
         """Send a message, with it a descriptor; raise OSError where the other end is gone."""

@@ -1,6 +1,5 @@
 """The worker's end of the channel: it is told of connections, asks the parent's arbiter, and ends with the parent."""
 
-import ctypes
 import os
 import signal
 import socket
@@ -14,7 +13,6 @@ from radstream.service import Health, Stop
 
 #: How long an association waits for the arbiter.
 ANSWER_SECONDS = 5.0
-_PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
 class Arbiter(Protocol):
@@ -25,11 +23,6 @@ class Arbiter(Protocol):
 
     def over(self, connection: int) -> None:
         """Give a connection back."""
-
-
-def end_with_parent() -> None:
-    """Have the kernel kill this process when its parent dies: no worker outlives a parent that was killed."""
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 class Link:

@@ -11,6 +11,7 @@ from contextlib import suppress
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from dicom_listener.channel import Answered, Arrived, Asked, Dropped, Message, Over, Waiting
+from dicom_listener.forks import ForkServer
 from dicom_listener.limits import Slots
 from dicom_listener.parent_metrics import REFUSED_CONNECTIONS, RESTARTS
 from dicom_listener.workers import Worker, Workers
@@ -73,12 +74,15 @@ class Parent:
         return EXIT_FAILED if failed else None
 
     def _round(self, health: Health) -> bool:
-        for worker in self._workers.start_due(time.monotonic()):
-            self._selector.register(worker.channel, selectors.EVENT_READ, worker)
+        for started in self._workers.start_due(time.monotonic()):
+            self._selector.register(started.channel, selectors.EVENT_READ, started)
         self._accept_when_somebody_takes()
         for key, _ in self._selector.select(_ROUND_SECONDS):
             if isinstance(key.data, Worker):
                 if not self._hear(key.data) and self._bury(key.data):
+                    return True
+            elif isinstance(key.data, ForkServer):
+                if not key.data.hear() and self._bury_server(key.data):
                     return True
             else:
                 self._accept(*key.data)
@@ -88,6 +92,9 @@ class Parent:
 
     def _end(self) -> None:
         """Have the workers end; hear them meanwhile, so that none waits for us; kill those that don't in time."""
+        if self._workers.server.running:
+            self._selector.unregister(self._workers.server.channel)
+            self._workers.server.end()
         running = self._workers.terminate()
         talking = len(running)
         deadline = time.monotonic() + ENDING_SECONDS
@@ -184,6 +191,14 @@ class Parent:
         RESTARTS.inc()
         get_log().error("worker ended", worker=worker.number, slot=worker.slot, status=status)
         return status == EXIT_FAILED  # it has said why: a setting, or another process in its place
+
+    def _bury_server(self, server: ForkServer) -> bool:
+        """Have the fork server started again, of which no worker takes notice; say whether the service must end."""
+        self._selector.unregister(server.channel)
+        pid, status = self._workers.bury_server(time.monotonic())
+        self._buried(pid)
+        get_log().error("fork server ended", status=status)
+        return status == EXIT_FAILED
 
     def _report(self, health: Health) -> None:
         reasons = {}

@@ -1,10 +1,9 @@
-"""The composition root of stage 1: one process that receives, forwards and answers; the parent starts it."""
+"""The composition root of stage 1: one process that receives, forwards and answers; the fork server forks it."""
 
 import socket
-import sys
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -17,7 +16,8 @@ from dicom_listener.contexts import STANDARD_SYNTAXES
 from dicom_listener.crash_points import Step
 from dicom_listener.fences import WRITERS, WRITERS_UNDER_SPOOL, Fences, writer_of
 from dicom_listener.forwarder import Forwarder
-from dicom_listener.link import Link, ToldHealth, end_with_parent
+from dicom_listener.kinship import end_with_parent
+from dicom_listener.link import Link, ToldHealth
 from dicom_listener.pace import Pace
 from dicom_listener.publisher import Publisher
 from dicom_listener.reception import Reception
@@ -62,6 +62,7 @@ class Place:
     """Which of the listener's processes this is."""
 
     number: int
+    slot: str
     board: Board
 
 
@@ -74,6 +75,7 @@ def run(settings: Settings, health: Health, stop: Stop, *, link: Link, place: Pl
     4. the first process takes STOW-RS, sends the reports of commitment, and adopts what slots hold that nobody has
     5. on the request to stop: take nothing new, answer what is in hand, end the batch in hand
     """
+    settings = replace(settings, listener_slot=place.slot)
     crash_points = CrashPoints(Step, settings.die_at, settings.spool / f"died-at-{settings.die_at}")
     pseudonyms = pseudonyms_of(settings)
     vault = Vault(settings.require_vault_key())
@@ -208,8 +210,3 @@ def main(descriptor: int, place: Place) -> int:
     stop = Stop()
     link = Link(Channel(socket.socket(fileno=descriptor)), stop)
     return run_process(SERVICE, partial(run, link=link, place=place), ToldHealth(link), stop)
-
-
-if __name__ == "__main__":
-    link_descriptor, number, processes, board_descriptor = map(int, sys.argv[1:])
-    sys.exit(main(link_descriptor, Place(number, Board(board_descriptor, processes))))

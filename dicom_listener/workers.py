@@ -1,13 +1,14 @@
 """The listener's worker processes: started, told, ended, and started again when they die."""
 
 import socket
-import subprocess
-import sys
 from collections import deque
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 
 from dicom_listener.board import Board
-from dicom_listener.channel import Arrived, Channel, Message
+from dicom_listener.channel import Arrived, Channel, Message, Wanted
+from dicom_listener.forks import Child, ForkServer
+from radstream.logs import get_log
 from schemas.errors import WorkersDie
 
 #: Of workers that die again and again: this many within that time end the service.
@@ -25,7 +26,7 @@ class Worker:
         self.slot = slot
         self.connections: set[int] = set()
         self.parts: dict[str, str] = {"service": "starting"}
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: Child | None = None
         self.start_at: float = 0.0
         self._channel: Channel | None = None
         self._unsent: deque[Message] = deque()
@@ -41,19 +42,16 @@ class Worker:
         """Whether it takes connections: it may wait for servers, images go to the spool meanwhile."""
         return self.process is not None and "service" not in self.parts
 
-    def start(self, environment: Mapping[str, str], processes: int, board: Board) -> None:
-        """Start the process."""
+    def start(self, server: ForkServer, processes: int) -> None:
+        """Start the process; raise OSError when there is none to be had."""
         ours, theirs = Channel.pair()
         ours.set_blocking(False)
-        number = theirs.fileno()
-        numbers = (number, self.number, processes, board.fileno())
-        self.process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-            [sys.executable, "-m", "dicom_listener.worker", *map(str, numbers)],
-            env={**environment, "RADSTREAM_LISTENER_SLOT": self.slot},
-            pass_fds=(number, board.fileno()),
-            stdin=subprocess.DEVNULL,
-        )
-        theirs.close()
+        with closing(theirs):
+            try:
+                self.process = server.fork(Wanted(self.number, self.slot, processes), theirs)
+            except OSError:
+                ours.close()
+                raise
         self._channel = ours
         self._unsent.clear()
 
@@ -93,11 +91,7 @@ class Worker:
     def ended(self, seconds: float) -> int:
         """Wait for the end, kill after the time; give the exit status (negative: the signal)."""
         assert self.process is not None  # noqa: S101 - a fault of ours
-        try:
-            return self.process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            return self.process.wait(_KILLED_SECONDS)
+        return self.process.ended(seconds)
 
     def close(self) -> None:
         """Forget the process."""
@@ -112,8 +106,8 @@ class Workers:
     """All of them."""
 
     def __init__(self, slot: str, processes: int, environment: Mapping[str, str]) -> None:
-        self._environment = environment
         self._board = Board.made(processes)
+        self.server = ForkServer(environment, self._board)
         self._workers = [Worker(number, slot_of(slot, number)) for number in range(processes)]
         self._deaths: deque[float] = deque()
 
@@ -123,12 +117,22 @@ class Workers:
     def __len__(self) -> int:
         return len(self._workers)
 
-    def start_due(self, now: float) -> list[Worker]:
-        """Start those that don't run and whose pause is over; give them."""
-        due = [worker for worker in self._workers if worker.process is None and worker.start_at <= now]
-        for worker in due:
-            worker.start(self._environment, len(self._workers), self._board)
-        return due
+    def start_due(self, now: float) -> list[Worker | ForkServer]:
+        """Start what does not run and whose pause is over, the fork server first; give it. Raises WorkersDie."""
+        if not self.server.running and self.server.start_at <= now:
+            self.server.start()
+            return [self.server]
+        started: list[Worker | ForkServer] = []
+        for worker in self._workers:
+            if self.server.ready and worker.process is None and worker.start_at <= now:
+                try:
+                    worker.start(self.server, len(self._workers))
+                except OSError as error:
+                    get_log().error("worker not started", worker=worker.number, exc_info=error)
+                    worker.start_at = self._died(now, "none")
+                else:
+                    started.append(worker)
+        return started
 
     def least_loaded(self) -> list[Worker]:
         """Give those that take connections, the one with the fewest first."""
@@ -144,16 +148,14 @@ class Workers:
         status = worker.ended(_KILLED_SECONDS)
         worker.close()
         self._board.forget(worker.number)
-        self._deaths.append(now)
-        while self._deaths and self._deaths[0] < now - _DEATHS_SECONDS:
-            self._deaths.popleft()
-        if len(self._deaths) >= _DEATHS:
-            raise WorkersDie(
-                f"{len(self._deaths)} workers ended within {_DEATHS_SECONDS:.0f} s, the last with {status}; see the log"
-            )
-        pause = _FIRST_PAUSE_SECONDS * 2 ** (len(self._deaths) - 1)
-        worker.start_at = now + min(pause, _LONGEST_PAUSE_SECONDS)
+        worker.start_at = self._died(now, status)
         return status
+
+    def bury_server(self, now: float) -> tuple[int, int]:
+        """Note the end of the fork server; give its process id and exit status. Raises WorkersDie when too many."""
+        pid, status = self.server.end()
+        self.server.start_at = self._died(now, status)
+        return pid, status
 
     def terminate(self) -> list[Worker]:
         """Ask those that run to end; give them."""
@@ -162,6 +164,18 @@ class Workers:
             assert worker.process is not None  # noqa: S101 - just looked
             worker.process.terminate()
         return running
+
+    def _died(self, now: float, status: int | str) -> float:
+        """Note a death; give the time of the next start."""
+        self._deaths.append(now)
+        while self._deaths and self._deaths[0] < now - _DEATHS_SECONDS:
+            self._deaths.popleft()
+        if len(self._deaths) >= _DEATHS:
+            raise WorkersDie(
+                f"{len(self._deaths)} workers ended within {_DEATHS_SECONDS:.0f} s, the last with {status}; see the log"
+            )
+        pause: float = _FIRST_PAUSE_SECONDS * 2 ** (len(self._deaths) - 1)
+        return now + min(pause, _LONGEST_PAUSE_SECONDS)
 
 
 def slot_of(slot: str, number: int) -> str:

@@ -143,7 +143,7 @@ class Settings:
     dimse_seconds: float = setting("60", "Longest silence within a message (seconds).", seconds)
     idle_seconds: float = setting("60", "Longest silence between messages (seconds).", seconds)
     maximum_pdu_bytes: int = setting("131072", "Largest PDU that the listener offers to take (bytes).", positive)
-    listener_processes: int = setting("1", "Processes that receive (count).", positive)
+    listener_processes: int = setting("2", "Processes that receive (count); one more costs some 30 MB.", positive)
     listener_slot: str = setting(
         "0", "Stable name of a listener; its processes' slots are it, it-1, ...: part of their transactional.id."
     )

@@ -132,7 +132,14 @@ class Service:
         return self._process.wait(seconds)
 
     def workers(self) -> list[int]:
-        """List the process ids of its own processes that live (those that ended and wait for it don't)."""
+        """List the process ids of a listener's workers that live, by number (those that wait to be buried don't)."""
+        return sorted((child for child in self._children() if _named(child).startswith("worker")), key=_named)
+
+    def fork_server(self) -> int | None:
+        """Give the process id of a listener's fork server; None while there is none."""
+        return next((child for child in self._children() if _named(child) == "fork server"), None)
+
+    def _children(self) -> list[int]:
         children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
         return [int(child) for child in children if "State:\tZ" not in _status(child)]
 
@@ -172,6 +179,10 @@ def _status(pid: str) -> str:
         return Path(f"/proc/{pid}/status").read_text()
     except OSError:
         return "State:\tZ"
+
+
+def _named(pid: int) -> str:
+    return _status(str(pid)).splitlines()[0].partition("\t")[2]
 
 
 @contextmanager

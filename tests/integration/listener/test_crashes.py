@@ -21,7 +21,7 @@ def test_an_image_that_was_durable_is_in_the_log_once(step: Step, listen: Callab
 
     The first and the last of the steps; tests/crash kills at each, under load.
     """
-    listening = listen(RADSTREAM_DIE_AT=step)
+    listening = listen(RADSTREAM_DIE_AT=step, RADSTREAM_LISTENER_PROCESSES="1")
     (killed,) = listening.service.workers()
     one = film()
 
@@ -57,7 +57,7 @@ def test_rubbish_in_the_log_does_not_hold_up_recovery(listen: Callable[..., List
 
 def test_an_image_that_was_not_durable_is_gone_and_may_be_sent_again(listen: Callable[..., Listening]) -> None:
     """Killed before the fsync: nothing was answered, nothing is left, the resend counts."""
-    listening = listen(RADSTREAM_DIE_AT=Step.BEFORE_FSYNC)
+    listening = listen(RADSTREAM_DIE_AT=Step.BEFORE_FSYNC, RADSTREAM_LISTENER_PROCESSES="1")
     (killed,) = listening.service.workers()
     one = film()
 

@@ -132,7 +132,7 @@ def test_a_full_disk_is_told_and_space_is_enough_to_go_on(disk: Disk, on_disk: C
 
 def test_a_read_only_disk_is_told(disk: Disk, on_disk: Callable[..., Listening]) -> None:
     """0xA700 while the spool can't be written; Success, in the same process, when it can."""
-    listening = on_disk()
+    listening = on_disk(RADSTREAM_LISTENER_PROCESSES="1")
     pid, refused, after = listening.service.pid, film(), film()
     (slot,) = (one for one in listening.spool.iterdir() if one.is_dir())
 

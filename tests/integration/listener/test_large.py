@@ -31,7 +31,11 @@ def test_memory_does_not_grow_with_the_object(listen: Callable[..., Listening], 
     """1 GiB in one object: Success, the whole of it in the store, under 64 MiB of growth."""
     if shutil.disk_usage(tmp_path).free < 8 * OBJECT_MIB * MIB:
         pytest.fail(f"needs {8 * OBJECT_MIB} MiB of disk")
-    listening = listen(RADSTREAM_ACK_DEADLINE_SECONDS="120", RADSTREAM_SPOOL_CHECKPOINT_SECONDS="1")
+    listening = listen(
+        RADSTREAM_ACK_DEADLINE_SECONDS="120",
+        RADSTREAM_SPOOL_CHECKPOINT_SECONDS="1",
+        RADSTREAM_LISTENER_PROCESSES="1",
+    )
     listening.send(film())
     (worker,) = listening.service.workers()
     before = _peak_mib(worker)

@@ -78,6 +78,39 @@ def _lives(scu: RawScu) -> bool:
         return False
 
 
+def test_no_worker_notices_that_the_fork_server_is_killed(listen: Callable[..., Listening]) -> None:
+    """An association goes on; another fork server comes; a worker that is killed then has a successor."""
+    listening = listen(RADSTREAM_LISTENER_PROCESSES="1")
+    (worker,) = listening.service.workers()
+    server = listening.service.fork_server()
+    assert server is not None
+
+    with RawScu(listening.port) as scu:
+        assert scu.associate().kind == ACCEPT
+        os.kill(server, signal.SIGKILL)
+        until(lambda: listening.service.fork_server() not in {None, server}, 30, "no other fork server came")
+        assert _lives(scu)
+    assert listening.service.workers() == [worker]
+
+    os.kill(worker, signal.SIGKILL)
+    listening.wait_restarted(worker)
+    assert listening.send(film()) == StoreStatus.SUCCESS
+
+
+def test_workers_share_what_they_import(listen: Callable[..., Listening]) -> None:
+    """A process more costs under 60 MB of memory of its own, after images; with its own interpreter it was 75."""
+    listening = listen(RADSTREAM_LISTENER_PROCESSES="2")
+    for _ in range(6):
+        assert listening.send(film()) == StoreStatus.SUCCESS
+
+    assert all(_private_mb(worker) < 60 for worker in listening.service.workers())
+
+
+def _private_mb(pid: int) -> float:
+    rollup = Path(f"/proc/{pid}/smaps_rollup").read_text("ascii").splitlines()
+    return sum(int(line.split()[1]) for line in rollup if line.startswith("Private_")) / 1024
+
+
 def test_workers_that_die_again_and_again_end_the_service(listen: Callable[..., Listening]) -> None:
     """Exit status 1, so that the supervisor sees it."""
     listening = listen()
@@ -210,7 +243,7 @@ def test_a_sender_over_its_rate_is_read_more_slowly(listen: Callable[..., Listen
 
 def test_numbers_outlive_a_worker(listen: Callable[..., Listening]) -> None:
     """/metrics shows what all workers did, those that died too."""
-    listening = listen()
+    listening = listen(RADSTREAM_LISTENER_PROCESSES="1")
     listening.send(film())
     (killed,) = listening.service.workers()
 

@@ -99,7 +99,7 @@ def test_idle_associations_cost_next_to_nothing(listen: Callable[..., Listening]
 
     So many are more than pynetdicom takes by default, and far fewer than our limit.
     """
-    listening = listen()
+    listening = listen(RADSTREAM_LISTENER_PROCESSES="1")
     (worker,) = listening.service.workers()
     alone = _cpu_share(worker)
 

@@ -5,7 +5,7 @@ from contextlib import closing
 
 import pytest
 
-from dicom_listener.channel import Answered, Arrived, Asked, Channel, Dropped, Message, Over, Waiting
+from dicom_listener.channel import Answered, Arrived, Asked, Born, Channel, Dropped, Message, Over, Waiting, Wanted
 
 MESSAGES: list[Message] = [
     Answered(1, None),
@@ -14,6 +14,9 @@ MESSAGES: list[Message] = [
     Waiting({"schemas": "registry_down"}),
     Asked(4, "CT1", verification_only=True),
     Over(5),
+    Wanted(1, "0-1", 2),
+    Born(4711),
+    Born(None),
 ]
 
 
