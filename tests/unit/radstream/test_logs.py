@@ -1,6 +1,7 @@
 """Logs let nothing through that is not known to be free of patient data."""
 
 import json
+import socket
 import subprocess
 import sys
 
@@ -27,3 +28,15 @@ def test_unknown_keys_and_exception_texts_stay_out() -> None:
     assert "ValueError at __main__:7" in second["exception"]
     assert "DOE" not in done.stderr
     assert "0815" not in done.stderr
+
+
+def test_a_line_is_written_at_once() -> None:
+    """Processes that share a log don't write into each other's lines: each is one write, here one packet."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, theirs:
+        subprocess.run([sys.executable, "-c", PROGRAM], stderr=theirs.fileno(), check=True)
+
+        packets = [ours.recv(65536) for _ in range(2)]
+
+    assert [json.loads(packet)["event"] for packet in packets] == ["image stored", "handling failed"]
+    assert all(packet.endswith(b"\n") for packet in packets)
