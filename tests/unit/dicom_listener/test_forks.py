@@ -83,3 +83,10 @@ def test_a_fork_server_that_is_gone_gives_no_worker(server: ForkServer) -> None:
 def test_the_fork_server_runs_one_thread(server: ForkServer) -> None:
     """A library's thread would be missing in every worker, and a lock that it holds would be held for ever."""
     assert len(list(Path(f"/proc/{server.pid}/task").iterdir())) == 1
+
+
+def test_the_fork_server_has_one_connection(server: ForkServer) -> None:
+    """To its parent: one to a server would be shared by every worker."""
+    kinds = [str(one.readlink()).partition(":")[0] for one in Path(f"/proc/{server.pid}/fd").iterdir()]
+
+    assert kinds.count("socket") == 1
