@@ -13,7 +13,7 @@ from dicom_listener import instruments
 from dicom_listener.carrier import Carrier, Orders, store
 from dicom_listener.gathering import Gathering
 from dicom_listener.header import Header
-from dicom_listener.keeper import keep
+from dicom_listener.keeper import Checkpoints, keep
 from dicom_listener.side_by_side import SideBySide
 from dicom_listener.spans import Way
 from dicom_listener.waiting_line import StudyLine
@@ -39,9 +39,10 @@ _YOUNG = timedelta(seconds=10)
 class Forwarder:
     """Forwards entries in the background. `submit` is thread-safe."""
 
-    def __init__(self, ways: Ways, checkpoint_seconds: float) -> None:
+    def __init__(self, ways: Ways, checkpoint_seconds: float, shed_percent: float) -> None:
+        """`shed_percent`: how full the disk may be while forwarded files stay until a checkpoint is due."""
         self._ways = ways
-        self._checkpoint_seconds = checkpoint_seconds
+        self._checkpoints = Checkpoints(checkpoint_seconds, shed_percent)
         self._guard = threading.Lock()
         self._known: set[str] = set()
         self._aside: dict[str, float] = {}
@@ -97,10 +98,6 @@ class Forwarder:
                 return work.ticket
         self._take(work, receive_s)
         return work.ticket
-
-    def checkpoint(self) -> None:
-        """Remove forwarded files now: the disk is filling."""
-        self._ways.spool.checkpoint()
 
     def _take(self, work: Work, receive_s: float = 0.0) -> None:
         if self._ways.traces.enabled:
@@ -167,7 +164,7 @@ class Forwarder:
             self._aside[work.entry.name] = time.monotonic() + _ASIDE_SECONDS
 
     def _keep_loop(self) -> None:
-        keep(self._ways.spool, self._refill_if_low, self.oldest, self._checkpoint_seconds, self._stop)
+        keep(self._ways.spool, self._refill_if_low, self.oldest, self._checkpoints, self._stop)
 
     def _refill_if_low(self) -> None:
         if len(self._known) < min(_REFILL, self._ways.spool.depth):

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from dicom_listener import instruments
@@ -10,23 +11,32 @@ from radstream.service import Stop
 from radstream.spool import Spool
 from schemas.errors import RadStreamError
 
-_ROUND_SECONDS = 1.0
+#: How often the spool is looked after (seconds).
+ROUND_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoints:
+    """When forwarded files go."""
+
+    seconds: float  # apart
+    shed_percent: float  # where the disk is fuller, in each round: another process may be refusing images for them
 
 
 def keep(
     spool: Spool,
     refill: Callable[[], None],
     oldest: Callable[[], datetime | None],
-    checkpoint_seconds: float,
+    checkpoints: Checkpoints,
     stop: Stop,
 ) -> None:
     """Keep the spool until asked to stop: measure and refill each round, checkpoint when it is due."""
-    checkpoint_at = time.monotonic() + checkpoint_seconds
-    while not stop.wait(_ROUND_SECONDS):
+    checkpoint_at = time.monotonic() + checkpoints.seconds
+    while not stop.wait(ROUND_SECONDS):
         try:
-            if time.monotonic() >= checkpoint_at:
+            if time.monotonic() >= checkpoint_at or spool.used_percent() > checkpoints.shed_percent:
                 spool.checkpoint()
-                checkpoint_at = time.monotonic() + checkpoint_seconds
+                checkpoint_at = time.monotonic() + checkpoints.seconds
             refill()
             _measure(spool, oldest())
         except (RadStreamError, OSError) as error:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from dicom_listener import instruments
+from dicom_listener.admission import Admission
 from dicom_listener.command_set import StoreRequest
 from dicom_listener.crash_points import Step
 from dicom_listener.forwarder import Forwarder
@@ -25,7 +26,6 @@ from radstream.spool import Spool
 from radstream.spool_entry import Entry, Note, translated
 from schemas.errors import ClassMismatch, MalformedUid, RadStreamError, SpoolFull, UnparsableDataSet
 from schemas.identity import data_set_hasher
-from schemas.words import Lane
 
 if TYPE_CHECKING:
     from pynetdicom.association import Association
@@ -45,6 +45,7 @@ class Reception:
         self.terms = terms
         self.crash_points = crash_points
         self.holds = terms.policy == "published"  # an image in memory: it is stored at once
+        self.admission = Admission(spool, terms)
         self._yielding = yielding
         self._in_hand = 0
         self._guard = threading.Condition()
@@ -70,19 +71,6 @@ class Reception:
         """Wait until no object is in hand; say whether that is so."""
         with self._guard:
             return self._guard.wait_for(lambda: self._in_hand == 0, seconds)
-
-    def admit(self, lane: Lane | None) -> None:
-        """Raise SpoolFull over the watermarks: over the first for routine images, over the second for all.
-
-        Over the first, forwarded files are removed at once; `lane` None asks about the second alone.
-        """
-        used = self.spool.used_percent()
-        if used <= self.terms.shed_percent:
-            return
-        self.forwarder.checkpoint()
-        used = self.spool.used_percent()
-        if used > self.terms.refuse_percent or (used > self.terms.shed_percent and lane is Lane.ROUTINE):
-            raise SpoolFull(f"the spool's file system is {used:.0f} % full; see RADSTREAM_SPOOL_SHED_PERCENT")
 
     def _count(self, step: int) -> None:
         self._yielding.receiving(step)
@@ -110,7 +98,7 @@ class StoreReceipt:
         self._note: Note | None = None
         try:
             self._check_command()
-            reception.admit(None)
+            reception.admission.admit(None)
             self._open()
         except RadStreamError as error:
             self._refuse(error)
@@ -221,7 +209,7 @@ class StoreReceipt:
         )
         lane, site = route(self._reception.terms.routes, sent)
         lane = self._sender.lane or lane
-        self._reception.admit(lane)
+        self._reception.admission.admit(lane)
         self._note = Note(
             sop_instance_uid=self._request.sop_instance_uid,
             sop_class_uid=self._request.sop_class_uid,

@@ -154,7 +154,7 @@ class _Handler(BaseHTTPRequestHandler):
         if server.stopping or not server.running.acquire(blocking=False):
             raise Refused(HTTPStatus.SERVICE_UNAVAILABLE)
         try:
-            server.reception.admit(None)
+            server.reception.admission.admit(None)
             parts = Parts(server.reception, sender, boundary, server.terms.strange)
             if self._expects:
                 self.send_response_only(HTTPStatus.CONTINUE)

@@ -19,6 +19,7 @@ class Terms:
     refuse_percent: float
     routes: Sequence[Route]
     lenient_syntaxes: frozenset[str] | None  # the standard ones; None: the others are not accepted anyway
+    processes: int = 1  # that share the spool's file system
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,6 +86,7 @@ def run(settings: Settings, health: Health, stop: Stop, *, link: Link, place: Pl
         refuse_percent=settings.spool_refuse_percent,
         routes=read_routes(settings.routes),
         lenient_syntaxes=STANDARD_SYNTAXES if settings.accept_unknown_syntaxes else None,
+        processes=place.board.processes,
     )
     spool = Spool(settings.spool, settings.listener_slot, spare_bytes=settings.spool_spare_bytes)
     lanes = [*Lane] * (WRITERS if settings.ack_policy == "published" else WRITERS_UNDER_SPOOL)
@@ -115,7 +116,7 @@ def run(settings: Settings, health: Health, stop: Stop, *, link: Link, place: Pl
         yielding=yielding,
         traces=traces_of(settings, SERVICE),
     )
-    forwarder = Forwarder(ways, settings.spool_checkpoint_seconds)
+    forwarder = Forwarder(ways, settings.spool_checkpoint_seconds, terms.shed_percent)
     reception = Reception(spool, forwarder, terms, crash_points, yielding)
     desk, reports = commitment_parts(settings, vault, pseudonyms, ways.objects)
     pace = Pace(settings.maximum_images_per_second, settings.maximum_bytes_per_second, stop, place.board)

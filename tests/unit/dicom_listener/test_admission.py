@@ -1,17 +1,19 @@
 """Who is let in when the spool's disk fills."""
 
 import threading
+import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from dicom_listener.board import Board
-from dicom_listener.crash_points import Step
-from dicom_listener.reception import Reception
+import pytest
+
+from dicom_listener.admission import Admission
+from dicom_listener.keeper import ROUND_SECONDS
 from dicom_listener.terms import Terms
-from dicom_listener.yielding import Yielding
-from radstream.crash_points import CrashPoints
 from radstream.spool import Spool
 from radstream.spool_entry import Note
+from schemas.errors import SpoolFull
 from schemas.words import Lane
 
 TERMS = Terms(
@@ -24,18 +26,11 @@ TERMS = Terms(
 )
 
 
-class _Forwarder:
-    """As much of a forwarder as admission asks."""
-
-    def __init__(self, spool: Spool) -> None:
-        self.checkpoint = spool.checkpoint
-
-
 class _SmallSpool(Spool):
-    """A spool on a disk that is full while forwarded files lie on it."""
+    """A spool on a disk that is full while forwarded files lie on it, in whosever slot."""
 
     def used_percent(self) -> float:
-        return 95.0 if list(self._folder.glob("*.done")) else 10.0
+        return 95.0 if list(self._folder.parent.glob("*/*.done")) else 10.0
 
 
 def test_an_image_that_comes_during_a_checkpoint_waits_for_its_room(tmp_path: Path) -> None:
@@ -49,22 +44,49 @@ def test_an_image_that_comes_during_a_checkpoint_waits_for_its_room(tmp_path: Pa
     spool = _SmallSpool(tmp_path, "0", sync)
     spool.open()
     _forward_one(spool)
-    reception = Reception(
-        spool,
-        _Forwarder(spool),  # type: ignore[arg-type]
-        TERMS,
-        CrashPoints(Step, "", tmp_path / "died"),
-        Yielding(Board.made(1), yields=False, is_filling=lambda: False),
-    )
+    admission = Admission(spool, TERMS)
     checkpoint = threading.Thread(target=spool.checkpoint)
     checkpoint.start()
     assert syncing.wait(30)
     threading.Timer(0.2, synced.set).start()
 
-    reception.admit(Lane.ROUTINE)
+    admission.admit(Lane.ROUTINE)
 
     checkpoint.join()
     assert spool.kept == 0
+
+
+@pytest.mark.parametrize("lane", Lane)
+def test_another_process_makes_room(tmp_path: Path, lane: Lane) -> None:
+    """Its forwarded files are nobody's to refuse an image for: they go within a moment."""
+    spool, other = _SmallSpool(tmp_path, "0"), _SmallSpool(tmp_path, "0-1")
+    spool.open()
+    other.open()
+    _forward_one(other)
+    threading.Timer(0.2, other.checkpoint).start()
+
+    Admission(spool, replace(TERMS, processes=2)).admit(lane)
+
+    assert other.kept == 0
+
+
+def test_a_disk_that_others_fill_is_waited_for_once(tmp_path: Path) -> None:
+    """An image is refused after a moment, the next at once."""
+    spool, other = _SmallSpool(tmp_path, "0"), _SmallSpool(tmp_path, "0-1")
+    spool.open()
+    other.open()
+    _forward_one(other)
+    admission = Admission(spool, replace(TERMS, processes=2))
+
+    took = []
+    for _ in range(3):
+        began = time.monotonic()
+        with pytest.raises(SpoolFull):
+            admission.admit(Lane.ROUTINE)
+        took.append(time.monotonic() - began)
+
+    assert took[0] > ROUND_SECONDS
+    assert sum(took[1:]) < took[0]
 
 
 def _forward_one(spool: Spool) -> None:

@@ -19,7 +19,15 @@ from schemas.errors import SettingInvalid, SpoolFull
 from schemas.identity import data_set_hasher
 from schemas.words import Lane
 
+#: A disk that is half full, as this machine's may be, gets no spares.
+ROOMY_PERCENT = 100.0
+
 AT = datetime(2026, 11, 21, 5, 6, 7, 890123, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def _roomy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(segments, "_SPARE_UNTIL_PERCENT", ROOMY_PERCENT)
 
 
 def _note(lane: Lane = Lane.ROUTINE, at: datetime = AT) -> Note:
