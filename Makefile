@@ -30,7 +30,7 @@ check: setup ## Style, types, the rooms' boundaries, documents, licences
 bench: setup ## Measure every figure that the documents quote (QUICK=1: shorter runs; LIST=1: names and durations)
 	@$(BIN)/python benchmarks/all.py $(if $(QUICK),--quick) $(if $(LIST),--list)
 
-crash: setup ## The long fault suites: hundreds of kills, ten thousand hostile inputs (an hour)
+crash: setup ## The long fault suites: hundreds of kills, ten thousand hostile inputs (over an hour)
 	@$(BIN)/pytest -m crash -s tests
 
 lock: setup ## Resolve the lock files anew from pyproject.toml

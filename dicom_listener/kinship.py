@@ -11,9 +11,9 @@ def end_with_parent() -> None:
     _prctl(_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def inherit_orphans() -> None:
-    """Make the children of children that end ours: a worker is the parent's own, whoever forked it."""
-    _prctl(_SET_CHILD_SUBREAPER, 1)
+def inherit_orphans(*, whether: bool = True) -> None:
+    """Make the children of children that end ours, or not: a worker is the parent's own, whoever forked it."""
+    _prctl(_SET_CHILD_SUBREAPER, int(whether))
 
 
 def go_by(name: str) -> None:

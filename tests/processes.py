@@ -26,6 +26,13 @@ def children(pid: int) -> list[int]:
     return found
 
 
+def lives(pid: int) -> bool:
+    """Say whether a process runs: one that has ended and waits for its burial does not."""
+    with suppress(OSError):
+        return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    return False
+
+
 def command_line(pid: int) -> bytes:
     """Give a process's command line; empty when it has ended."""
     with suppress(OSError):

@@ -13,6 +13,7 @@ import pytest
 from dicom_listener.board import Board
 from dicom_listener.channel import Channel, Wanted
 from dicom_listener.forks import Child, ForkServer
+from dicom_listener.kinship import inherit_orphans
 from radstream.settings import process_environment
 
 WANTED = Wanted(1, "test-1", 2)
@@ -53,6 +54,7 @@ def server() -> Iterator[ForkServer]:
         yield server
         if server.running:
             server.end()
+        inherit_orphans(whether=False)  # of other tests: nobody would bury them
 
 
 def test_a_worker_is_our_own_child(server: ForkServer) -> None:
