@@ -18,10 +18,10 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from _record import write
+from _record import plain_environment, write
 
 from radstream.commands.up import start_order
-from radstream.settings import Settings, process_environment
+from radstream.settings import Settings
 from radstream.stack.ports import free_offset
 from radstream.stack.startup import start, stop
 from schemas.inference_completed import InferenceCompleted
@@ -57,7 +57,7 @@ def films(model: str, count: int, over_seconds: float) -> list[InferenceComplete
 def servers() -> Iterator[dict[str, str]]:
     """Run Kafka and the registry in an empty folder; give the environment of their clients."""
     folder = Path(tempfile.mkdtemp(prefix="rs-bench-"))
-    plain = {name: value for name, value in process_environment().items() if not name.startswith("RADSTREAM_")}
+    plain = plain_environment()
     own = {"RADSTREAM_STATE_DIR": str(folder), "RADSTREAM_PORT_OFFSET": str(free_offset(20_000))}
     order = start_order(plain | own, ("kafka", "registry"))
     try:

@@ -33,6 +33,13 @@ def lives(pid: int) -> bool:
     return False
 
 
+def name_of(pid: int) -> str:
+    """Give the name that a process goes by; empty when it has ended."""
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/comm").read_text().rstrip("\n")
+    return ""
+
+
 def command_line(pid: int) -> bytes:
     """Give a process's command line; empty when it has ended."""
     with suppress(OSError):

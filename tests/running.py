@@ -13,6 +13,7 @@ from pathlib import Path
 
 from radstream.stack.ports import DEFAULT_PORTS, OFFSET_STEP
 from radstream.stack.probes import health
+from tests.processes import children, lives, name_of
 
 READY_SECONDS = 60.0
 STOP_SECONDS = 15.0
@@ -133,15 +134,14 @@ class Service:
 
     def workers(self) -> list[int]:
         """List the process ids of a listener's workers that live, by number (those that wait to be buried don't)."""
-        return sorted((child for child in self._children() if _named(child).startswith("worker")), key=_named)
+        return sorted((child for child in self._children() if name_of(child).startswith("worker")), key=name_of)
 
     def fork_server(self) -> int | None:
         """Give the process id of a listener's fork server; None while there is none."""
-        return next((child for child in self._children() if _named(child) == "fork server"), None)
+        return next((child for child in self._children() if name_of(child) == "fork server"), None)
 
     def _children(self) -> list[int]:
-        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
-        return [int(child) for child in children if "State:\tZ" not in _status(child)]
+        return [child for child in children(self.pid) if lives(child)]
 
     @property
     def exit_status(self) -> int | None:
@@ -172,17 +172,6 @@ class Service:
     def tail(self, lines: int = 30) -> str:
         """Return the end of its log."""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
-
-
-def _status(pid: str) -> str:
-    try:
-        return Path(f"/proc/{pid}/status").read_text()
-    except OSError:
-        return "State:\tZ"
-
-
-def _named(pid: int) -> str:
-    return _status(str(pid)).splitlines()[0].partition("\t")[2]
 
 
 @contextmanager

@@ -43,11 +43,10 @@ def test_a_child_that_does_not_end_is_killed() -> None:
 
 
 @pytest.fixture
-def server() -> Iterator[ForkServer]:
+def server(plain_environment: dict[str, str]) -> Iterator[ForkServer]:
     """Give a fork server that is ready."""
     with closing(Board.made(2)) as board:
-        plain = {name: value for name, value in process_environment().items() if not name.startswith("RADSTREAM_")}
-        server = ForkServer(plain, board)
+        server = ForkServer(plain_environment, board)
         server.start()
         assert select.select([server.channel], [], [], 60)[0]
         assert server.hear()

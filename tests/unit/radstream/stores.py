@@ -36,14 +36,18 @@ def nothing(door: BaseHTTPRequestHandler) -> None:
     door.end_headers()
 
 
-def overloaded(door: BaseHTTPRequestHandler, _over: threading.Event) -> None:
-    """Ask for patience, as S3 does."""
-    body = b"<Error><Code>SlowDown</Code></Error>"
-    door.send_response(HTTPStatus.SERVICE_UNAVAILABLE)
-    door.send_header("Content-Type", "application/xml")
+def say(door: BaseHTTPRequestHandler, status: HTTPStatus, body: bytes, kind: str = "application/xml") -> None:
+    """Answer with a word of explanation."""
+    door.send_response(status)
+    door.send_header("Content-Type", kind)
     door.send_header("Content-Length", str(len(body)))
     door.end_headers()
     door.wfile.write(body)
+
+
+def overloaded(door: BaseHTTPRequestHandler, _over: threading.Event) -> None:
+    """Ask for patience, as S3 does."""
+    say(door, HTTPStatus.SERVICE_UNAVAILABLE, b"<Error><Code>SlowDown</Code></Error>")
 
 
 @contextmanager

@@ -13,7 +13,7 @@ import pytest
 from radstream.object_fetch import Fetcher
 from schemas.errors import ObjectMissing, ObjectStoreDown
 from tests.certificates import Authority
-from tests.unit.radstream.stores import BODY, SIZE, Answer, nothing, overloaded, send_whole, serving, store
+from tests.unit.radstream.stores import BODY, SIZE, Answer, nothing, overloaded, say, send_whole, serving, store
 
 KEY = "instances/ab/ab.dcm"
 
@@ -47,12 +47,7 @@ def silent_in_the_middle(door: BaseHTTPRequestHandler, over: threading.Event) ->
 
 def a_proxy_s_page(door: BaseHTTPRequestHandler, _over: threading.Event) -> None:
     """Answer 404 as a proxy without its server does: that is no word of the object store."""
-    body = b"<html>no upstream</html>"
-    door.send_response(HTTPStatus.NOT_FOUND)
-    door.send_header("Content-Type", "text/html")
-    door.send_header("Content-Length", str(len(body)))
-    door.end_headers()
-    door.wfile.write(body)
+    say(door, HTTPStatus.NOT_FOUND, b"<html>no upstream</html>", "text/html")
 
 
 def gibberish(door: BaseHTTPRequestHandler, _over: threading.Event) -> None:
@@ -69,12 +64,7 @@ def without_a_size(door: BaseHTTPRequestHandler, _over: threading.Event) -> None
 
 def missing(door: BaseHTTPRequestHandler, _over: threading.Event) -> None:
     """Say that the key is not there."""
-    body = b"<Error><Code>NoSuchKey</Code></Error>"
-    door.send_response(HTTPStatus.NOT_FOUND)
-    door.send_header("Content-Type", "application/xml")
-    door.send_header("Content-Length", str(len(body)))
-    door.end_headers()
-    door.wfile.write(body)
+    say(door, HTTPStatus.NOT_FOUND, b"<Error><Code>NoSuchKey</Code></Error>")
 
 
 @pytest.mark.parametrize("answer", [cut_short, silent, silent_in_the_middle, overloaded, a_proxy_s_page, gibberish])
