@@ -17,10 +17,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from consumers.claim_check import fetch
+from consumers.decoding.claim_check import fetch
 from consumers.imaging.prepare import prepare
-from consumers.models import load_model
-from consumers.packages import load_package
+from consumers.models.loaded import load_model
+from consumers.packages.package import load_package
 from radstream.objects import s3_objects
 from radstream.settings import Settings
 from schemas.instance_received import InstanceReceived

@@ -15,7 +15,7 @@ from uuid import uuid4
 from _receivers import free_port
 from confluent_kafka import TopicPartition
 
-from consumers.headers import EVENT_TIME
+from consumers.loop.headers import EVENT_TIME
 from radstream import kafka
 from radstream.broker import Outgoing
 from radstream.kafka_broker import KafkaBroker

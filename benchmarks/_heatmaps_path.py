@@ -16,10 +16,10 @@ from _consumer import Publisher, Results, inference
 from _record import REAL, plain_environment
 from inference import Turn, ours, turn
 
-from consumers.claim_check import data_set_at
+from consumers.decoding.claim_check import data_set_at
 from consumers.imaging.part10 import transfer_syntax_of
 from consumers.imaging.wrap import as_part10
-from consumers.packages import load_package
+from consumers.packages.package import load_package
 from radstream.objects import s3_objects
 from radstream.settings import Settings
 from radstream.stack.site import Site

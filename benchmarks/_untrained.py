@@ -13,7 +13,7 @@ import torch
 
 from consumers.imaging.inputs import InputSpec, normalise, self_test_image
 from consumers.imaging.networks import ARCHITECTURES, build
-from consumers.packages import load_package
+from consumers.packages.package import load_package
 from schemas.model_package import FILES, GRAPH, MANIFEST
 from training.datasets import Examples
 from training.fitting import Fitted, recompute_statistics

@@ -33,7 +33,7 @@ from consumers.imaging.decode import decode
 from consumers.imaging.inputs import InputSpec, normalise
 from consumers.imaging.part10 import read_part10
 from consumers.imaging.prepare import prepare
-from consumers.packages import load_package
+from consumers.packages.package import load_package
 
 ROOT = Path(__file__).parent.parent
 MODEL = ROOT / "models" / "chest-pneumonia" / "1.0.0"
@@ -86,14 +86,14 @@ TABLE = np.minimum(np.arange(2**16) >> 4, 255).astype(np.uint8)
 WORKER = """
 import sys
 from consumers.imaging.prepare import prepare
-from consumers.packages import load_package
+from consumers.packages.package import load_package
 from pathlib import Path
 prepare(sys.stdin.buffer.read(), load_package(Path(sys.argv[1])).manifest.input)
 """
 ENGINE = """
 import sys, time, statistics, numpy
 from consumers.engines.choice import open_engine
-from consumers.packages import load_package
+from consumers.packages.package import load_package
 from pathlib import Path
 engine = open_engine(load_package(Path(sys.argv[1])), sys.argv[2])
 batch = numpy.zeros((1, 3, 224, 224), numpy.float32)

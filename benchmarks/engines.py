@@ -15,7 +15,7 @@ from _record import ROOT, write
 from _untrained import untrained, untrained_int8
 
 from consumers.engines.choice import CPU_ORDER, INT8_ORDER, open_engine
-from consumers.packages import load_package
+from consumers.packages.package import load_package
 
 SHIPPED = ROOT / "models" / "chest-pneumonia" / "1.0.0"
 MODELS = ROOT / "build" / "models"

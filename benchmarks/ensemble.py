@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from consumers.engines.choice import open_engine
 from consumers.imaging.calibration import probabilities_of
 from consumers.imaging.inputs import normalise
-from consumers.packages import ModelPackage, load_package
+from consumers.packages.package import ModelPackage, load_package
 from radstream.commands.made_ensemble import EnsembleOrder, make_ensemble
 from radstream.stack.supervision import Supervisor
 from schemas.model_package import MANIFEST

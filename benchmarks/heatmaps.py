@@ -15,12 +15,12 @@ import numpy as np
 from _heatmaps_path import in_the_path
 from _record import ROOT, SERVERS, running, write
 
-from consumers.batches import BatchLimits
-from consumers.forward import Forward
-from consumers.heatmaps import HeatMaps, Wanted, Which, key_of
 from consumers.imaging.inputs import normalise
-from consumers.models import LoadedModel, load_model
-from consumers.packages import load_package
+from consumers.inference.batches import BatchLimits
+from consumers.inference.forward import Forward
+from consumers.models.loaded import LoadedModel, load_model
+from consumers.packages.package import load_package
+from consumers.results.heatmaps import HeatMaps, Wanted, Which, key_of
 from radstream.objects import s3_objects
 from radstream.settings import Settings
 from schemas.identity import dead_letter_id

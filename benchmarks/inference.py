@@ -30,8 +30,8 @@ from _record import SERVERS, plain_environment, running, write
 from _weigh import cpu_ms
 from decode import CASES, MODEL, film, part10
 
-from consumers.claim_check import data_set_at
-from consumers.packages import load_package
+from consumers.decoding.claim_check import data_set_at
+from consumers.packages.package import load_package
 from radstream.objects import s3_objects
 from radstream.settings import Settings
 from radstream.stack.site import Site

@@ -22,13 +22,13 @@ from _films import make_films
 from _record import SERVERS, percentiles, real_films, running, write
 from throughput import results
 
-from consumers.batches import BatchLimits
-from consumers.decoders import Decoders
-from consumers.forward import Forward
-from consumers.futures import followed
+from consumers.decoding.decoders import Decoders
 from consumers.imaging.prepare import prepare
-from consumers.models import LoadedModel, load_model
-from consumers.packages import load_package
+from consumers.inference.batches import BatchLimits
+from consumers.inference.forward import Forward
+from consumers.inference.futures import followed
+from consumers.models.loaded import LoadedModel, load_model
+from consumers.packages.package import load_package
 from radstream.commands.send_files import film_of
 from radstream.commands.send_scu import Pace, Peer, send_films
 from radstream.objects import MemoryObjects

@@ -19,8 +19,8 @@ from _record import ROOT, write
 from numpy.typing import NDArray
 
 from consumers.engines.choice import open_engine
-from consumers.engines.decision import decide
 from consumers.engines.engine import Engine
+from consumers.imaging.decision import decide
 from consumers.imaging.decode import decode
 from consumers.imaging.inputs import InputSpec, normalise
 from consumers.imaging.part10 import read_part10
@@ -28,9 +28,9 @@ from consumers.imaging.preprocess import resize
 from consumers.imaging.quality import quality_of
 from consumers.imaging.statistics import image_statistics
 from consumers.imaging.windowing import to_grey
-from consumers.manifest import Manifest
-from consumers.packages import load_package
-from consumers.worth import Worth
+from consumers.packages.manifest import Manifest
+from consumers.packages.package import load_package
+from consumers.results.worth import Worth
 from radstream.phantoms.dicom import phantom
 from schemas.model_package import REFERENCE
 from training.damage import shrunk

@@ -3,33 +3,33 @@
 from dataclasses import replace
 from functools import partial
 
-from consumers.batches import BatchLimits
-from consumers.breaker import PostgresBreakers
-from consumers.crash_points import MortalPool, MortalWriter, Step
-from consumers.dead_letters import DeadLetters
-from consumers.decoders import Decoders
-from consumers.deployed import follow_in_thread
-from consumers.deployed_models import deployed_models
-from consumers.device_meter import DeviceMeters, TorchDevices
+from consumers.decoding.decoders import Decoders
+from consumers.decoding.expired import KnowingPurges, purged_by_journal
+from consumers.decoding.heap import frugal_memory
+from consumers.decoding.nursery import Nursery
 from consumers.door.desk import Desk
 from consumers.door.serve import Door
 from consumers.door.terms import door_terms
 from consumers.engines.choice import passes_at_one_time
-from consumers.expired import KnowingPurges, purged_by_journal
-from consumers.forward import Forward, Told
-from consumers.handler import LoopLimits, Surroundings
-from consumers.heap import frugal_memory
-from consumers.heatmaps import HeatMaps, Which
-from consumers.inference import InferenceGroup
-from consumers.instruments import Instruments
-from consumers.lag_meter import lag_metered
-from consumers.loop import Loop
-from consumers.nursery import Nursery
-from consumers.precedence import Precedence
-from consumers.publish import InTransaction
-from consumers.remembered import remembering
-from consumers.right_of_way import RightOfWay
-from consumers.starting import Pulse, patiently, together
+from consumers.inference.batches import BatchLimits
+from consumers.inference.crash_points import MortalPool, MortalWriter, Step
+from consumers.inference.forward import Forward, Told
+from consumers.inference.group import InferenceGroup
+from consumers.inference.remembered import remembering
+from consumers.lanes.precedence import Precedence
+from consumers.lanes.right_of_way import RightOfWay
+from consumers.loop.breaker import PostgresBreakers
+from consumers.loop.dead_letters import DeadLetters
+from consumers.loop.handler import LoopLimits, Surroundings
+from consumers.loop.loop import Loop
+from consumers.loop.publish import InTransaction
+from consumers.loop.starting import Pulse, patiently, together
+from consumers.meters.device import DeviceMeters, TorchDevices
+from consumers.meters.instruments import Instruments
+from consumers.meters.lag import lag_metered
+from consumers.models.composition import deployed_models
+from consumers.models.deployed import follow_in_thread
+from consumers.results.heatmaps import HeatMaps, Which
 from radstream.crash_points import CrashPoints
 from radstream.kafka_broker import KafkaBroker
 from radstream.objects import s3_objects

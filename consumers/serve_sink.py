@@ -2,17 +2,17 @@
 
 from functools import partial
 
-from consumers.account_meter import accounts_metered
-from consumers.breaker import PostgresBreakers
-from consumers.dead_letters import DeadLetters
-from consumers.handler import LoopLimits, Surroundings
-from consumers.instruments import Instruments
-from consumers.lag_meter import lag_metered
-from consumers.loop import Loop
-from consumers.publish import AtLeastOnce
-from consumers.result_table import ResultTable
-from consumers.sink import GROUP, PostgresSink
-from consumers.starting import patiently, together
+from consumers.loop.breaker import PostgresBreakers
+from consumers.loop.dead_letters import DeadLetters
+from consumers.loop.handler import LoopLimits, Surroundings
+from consumers.loop.loop import Loop
+from consumers.loop.publish import AtLeastOnce
+from consumers.loop.starting import patiently, together
+from consumers.meters.account import accounts_metered
+from consumers.meters.instruments import Instruments
+from consumers.meters.lag import lag_metered
+from consumers.sinks.postgres import GROUP, PostgresSink
+from consumers.sinks.result_table import ResultTable
 from radstream.kafka_broker import KafkaBroker
 from radstream.recent import Recent
 from radstream.registry import RegistryIds

@@ -2,7 +2,7 @@
 
 from importlib import import_module
 
-from consumers.nursery import Nursery
+from consumers.decoding.nursery import Nursery
 from radstream.service import Health, Stop
 from radstream.settings import Settings
 

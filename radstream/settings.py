@@ -33,7 +33,7 @@ from radstream.setting_kinds import (
 from radstream.setting_reader import read_env_file, required, value_of, variable
 from schemas.identity import Pseudonyms
 
-#: Every member counts on deployments being written so far ahead (`consumers.deployed`).
+#: Every member counts on deployments being written so far ahead (`consumers.models.deployed`).
 LEAST_LEAD_SECONDS = 5.0
 #: Metrics and health of each service, before the offset.
 METRICS_PORTS: Mapping[str, int] = {

@@ -11,7 +11,7 @@ from uuid import uuid4
 from confluent_kafka import TopicPartition
 from pydicom import Dataset
 
-from consumers.claim_check import data_set_at
+from consumers.decoding.claim_check import data_set_at
 from consumers.serve_inference import group_name
 from radstream.broker import Outgoing
 from radstream.kafka import consumer, last_stable_offsets

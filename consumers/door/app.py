@@ -29,7 +29,7 @@ from consumers.door.words import (
     prediction_of,
     problem_of,
 )
-from consumers.models import Assignment
+from consumers.models.loaded import Assignment
 from radstream.logs import get_log
 from schemas.words import Lane, Outcome
 

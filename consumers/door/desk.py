@@ -13,17 +13,17 @@ from functools import partial
 from typing import Protocol
 from uuid import UUID
 
-from consumers.clock import Clock
-from consumers.decoder_frames import Content
-from consumers.decoders import Fetched
+from consumers.decoding.decoders import Fetched
+from consumers.decoding.frames import Content
 from consumers.door.predicted import Predicted, study_of
-from consumers.forward import Answer, Engines
-from consumers.futures import followed, settled
-from consumers.headers import Address
 from consumers.imaging.inputs import InputSpec
-from consumers.lanes import Turns
-from consumers.models import Assignment, Assignments
-from consumers.outcome import Asked, evaluated
+from consumers.inference.forward import Answer, Engines
+from consumers.inference.futures import followed, settled
+from consumers.lanes.queue import Turns
+from consumers.loop.clock import Clock
+from consumers.loop.headers import Address
+from consumers.models.loaded import Assignment, Assignments
+from consumers.results.outcome import Asked, evaluated
 from schemas.errors import ModelRefused, NotEvaluable, Unavailable
 from schemas.instance_received import InstanceReceived
 from schemas.words import Lane, Role

@@ -7,7 +7,7 @@ from hashlib import sha256
 import numpy as np
 from numpy.typing import NDArray
 
-from consumers.decoder_frames import Content
+from consumers.decoding.frames import Content
 from consumers.imaging.heatmap import png_of
 from schemas.inference_completed import InferenceCompleted
 

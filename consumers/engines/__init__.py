@@ -1,1 +1,1 @@
-"""Engines that run a model package, and what is decided from their logits."""
+"""Engines that run a model package."""

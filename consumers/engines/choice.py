@@ -12,7 +12,7 @@ import numpy as np
 from consumers.engines.engine import Engine, agreement
 from consumers.engines.ensemble_engine import EnsembleEngine
 from consumers.imaging.inputs import normalise, self_test_image
-from consumers.packages import ModelPackage
+from consumers.packages.package import ModelPackage
 from schemas.errors import ModelRefused, SettingInvalid
 
 #: Where the kernel shows an NVIDIA device: asking torch would cost a second and 900 MB where there is none.

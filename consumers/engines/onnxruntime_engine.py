@@ -3,7 +3,7 @@
 import onnxruntime  # type: ignore[import-untyped] # ships no types
 
 from consumers.engines.engine import Batch, Inference, one_by_one
-from consumers.packages import ModelPackage
+from consumers.packages.package import ModelPackage
 from schemas.model_package import GRAPH, OUTPUTS
 
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from consumers.engines.engine import Batch, Inference, one_by_one
 from consumers.imaging.openvino_graph import compiled
-from consumers.packages import ModelPackage
+from consumers.packages.package import ModelPackage
 from schemas.model_package import GRAPH, OUTPUTS
 
 

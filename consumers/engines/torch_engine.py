@@ -8,7 +8,7 @@ from safetensors.torch import load
 from consumers.engines.engine import Batch, Inference
 from consumers.engines.torch_device import OnDevice
 from consumers.imaging.networks import build
-from consumers.packages import ModelPackage
+from consumers.packages.package import ModelPackage
 from schemas.model_package import WEIGHTS
 
 #: A GPU takes as many as there are; the setting of the batch is the limit (count).

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from consumers.engines.choice import open_engine
 from consumers.engines.ensemble_engine import EnsembleEngine
-from consumers.ensembles import ENSEMBLE, FEWEST, MOST, Member, ensemble_version
 from consumers.imaging.calibration import probabilities_of
 from consumers.imaging.inputs import InputSpec, normalise, self_test_image
-from consumers.manifest import Manifest
-from consumers.packages import ModelPackage, fitting, load_package
+from consumers.packages.ensembles import ENSEMBLE, FEWEST, MOST, Member, ensemble_version
+from consumers.packages.manifest import Manifest
+from consumers.packages.package import ModelPackage, fitting, load_package
 from schemas.errors import WrongCall
 from schemas.model_package import CARD, MANIFEST, REFERENCE
 from training.ensemble_card import ensemble_card_of

@@ -62,7 +62,7 @@ def ensemble(  # noqa: PLR0913 - one parameter an option
 
     Its version follows from its members, temperature and threshold.
     """
-    from consumers.deployed_models import places  # noqa: PLC0415 - an engine's import takes a second
+    from consumers.models.composition import places  # noqa: PLC0415 - an engine's import takes a second
     from radstream.commands.made_ensemble import EnsembleOrder, make_ensemble  # noqa: PLC0415
 
     found = places(Settings.from_environment())
@@ -191,9 +191,9 @@ def _verified(
     settings: Settings, past: Sequence[ModelDeployed], model: str, version: str, *, upload: bool
 ) -> dict[str, str]:
     """Verify, load and self-test a package; raises ModelRefused, also where a known version has other bytes now."""
-    from consumers.deployed_models import places  # noqa: PLC0415 - an engine's import takes a second
-    from consumers.models import load_model  # noqa: PLC0415
-    from consumers.package_places import put_package  # noqa: PLC0415
+    from consumers.models.composition import places  # noqa: PLC0415 - an engine's import takes a second
+    from consumers.models.loaded import load_model  # noqa: PLC0415
+    from consumers.packages.places import put_package  # noqa: PLC0415
     from radstream.objects import s3_objects  # noqa: PLC0415
 
     package = places(settings).package(model, version, digest_of(past, version))

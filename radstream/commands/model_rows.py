@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from consumers.deployed_models import places
+from consumers.models.composition import places
 from radstream.commands.output import console, print_json, print_table
 from radstream.commands.times import now, rfc3339
 from radstream.deployments import digest_of

@@ -27,21 +27,21 @@ from schemas.topics import RECEIVED_ROUTINE, RECEIVED_STAT
 from schemas.words import Lane, Role
 
 try:
-    from consumers.batches import BatchLimits
-    from consumers.breaker import MemoryBreakers
-    from consumers.dead_letters import DeadLetters
-    from consumers.decoders import Decoders
-    from consumers.deployed_models import places
-    from consumers.expired import KnowingPurges, purged_by_journal
-    from consumers.forward import Forward
-    from consumers.handler import LoopLimits, Surroundings
-    from consumers.heatmaps import HeatMaps, Which
-    from consumers.inference import InferenceGroup
-    from consumers.instruments import Instruments
-    from consumers.loop import Loop
-    from consumers.models import Assignment, LoadedModel, OneModel, load_model
-    from consumers.publish import InTransaction
-    from consumers.replaying import Aside, Progress, StretchBroker, replay_group
+    from consumers.decoding.decoders import Decoders
+    from consumers.decoding.expired import KnowingPurges, purged_by_journal
+    from consumers.inference.batches import BatchLimits
+    from consumers.inference.forward import Forward
+    from consumers.inference.group import InferenceGroup
+    from consumers.loop.breaker import MemoryBreakers
+    from consumers.loop.dead_letters import DeadLetters
+    from consumers.loop.handler import LoopLimits, Surroundings
+    from consumers.loop.loop import Loop
+    from consumers.loop.publish import InTransaction
+    from consumers.loop.replaying import Aside, Progress, StretchBroker, replay_group
+    from consumers.meters.instruments import Instruments
+    from consumers.models.composition import places
+    from consumers.models.loaded import Assignment, LoadedModel, OneModel, load_model
+    from consumers.results.heatmaps import HeatMaps, Which
 except ModuleNotFoundError as error:
     raise WrongCall(
         f"`radstream replay` runs a model in this process and needs {error.name}, which is not installed: "

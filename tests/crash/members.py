@@ -14,8 +14,8 @@ from uuid import UUID
 
 from pydicom import Dataset
 
-from consumers.crash_points import Step
-from consumers.starting import STUCK_SECONDS
+from consumers.inference.crash_points import Step
+from consumers.loop.starting import STUCK_SECONDS
 from radstream.stack.components import BY_NAME
 from radstream.stack.probes import health
 from radstream.stack.site import Site

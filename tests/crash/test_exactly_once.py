@@ -9,7 +9,7 @@ from statistics import median
 
 import pytest
 
-from consumers.crash_points import Step
+from consumers.inference.crash_points import Step
 from radstream.settings import Settings, process_environment
 from radstream.stack.site import Site
 from tests.crash.members import AT_RANDOM, BROKER, FROZEN, SCALED, Crowd, Stream

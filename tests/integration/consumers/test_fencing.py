@@ -10,7 +10,7 @@ import pytest
 import stamina
 from confluent_kafka.admin import NewTopic
 
-from consumers.publish import InTransaction
+from consumers.loop.publish import InTransaction
 from radstream.broker import GroupReader, Message, Outgoing, Partition
 from radstream.kafka import CALL_SECONDS, admin
 from radstream.kafka_broker import KafkaBroker

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from consumers.heatmaps import key_of
+from consumers.results.heatmaps import key_of
 from radstream.objects import s3_objects
 from radstream.settings import Settings
 from radstream.stack.probes import health

@@ -29,7 +29,7 @@ ROUTINE_GROUP = "inference.chest-pneumonia.routine"
 
 def decoders(pid: int) -> list[int]:
     """List the decoders of a process: children of the one that it started to bear them."""
-    nurseries = [one for one in children(pid) if b"consumers.decoder_process" in command_line(one)]
+    nurseries = [one for one in children(pid) if b"consumers.decoding.process" in command_line(one)]
     return [decoder for nursery in nurseries for decoder in children(nursery)]
 
 

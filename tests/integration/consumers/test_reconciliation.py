@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 from prometheus_client import CollectorRegistry
 
-from consumers.account_meter import AccountMeters, reconcile
+from consumers.meters.account import AccountMeters, reconcile
 from radstream.postgres import connect
 from radstream.settings import Settings
 from radstream.stack.site import Site

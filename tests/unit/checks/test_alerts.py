@@ -26,7 +26,7 @@ def test_prometheus_takes_the_rules_and_they_fire() -> None:
 
 def test_every_meter_of_an_alert_exists() -> None:
     """A name that is misspelt would be an alert that never fires."""
-    code = "".join(path.read_text() for room in ("consumers", "dicom_listener") for path in (ROOT / room).glob("*.py"))
+    code = "".join(path.read_text() for room in ("consumers", "dicom_listener") for path in (ROOT / room).rglob("*.py"))
 
     named = {meter for rule in rules() for meter in METER.findall(rule["expr"])}
 

@@ -8,14 +8,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from prometheus_client import CollectorRegistry
 
-from consumers.breaker import MemoryBreakers
-from consumers.clock import Clock
-from consumers.handler import LoopLimits, Surroundings
-from consumers.instruments import Instruments
-from consumers.loop import Loop
-from consumers.publish import InTransaction
-from consumers.right_of_way import FreeWay, Way
-from consumers.window import InHand
+from consumers.lanes.right_of_way import FreeWay, Way
+from consumers.loop.breaker import MemoryBreakers
+from consumers.loop.clock import Clock
+from consumers.loop.handler import LoopLimits, Surroundings
+from consumers.loop.loop import Loop
+from consumers.loop.publish import InTransaction
+from consumers.loop.window import InHand
+from consumers.meters.instruments import Instruments
 from radstream.broker import GroupReader, Message, Offsets, Outgoing, Partition
 from radstream.memory import MemoryBroker
 from radstream.service import Health

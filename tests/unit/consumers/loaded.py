@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from consumers.engines.decision import Operating
 from consumers.engines.engine import Batch, Engine, Inference
+from consumers.imaging.decision import Operating
 from consumers.imaging.inputs import InputSpec
-from consumers.manifest import Manifest
-from consumers.models import LoadedModel
+from consumers.models.loaded import LoadedModel
+from consumers.packages.manifest import Manifest
 
 OPERATING = Operating(("NORMAL", "PNEUMONIA"), "PNEUMONIA", 1.0, 0.6)
 SPEC = InputSpec(2, 2, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))

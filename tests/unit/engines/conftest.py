@@ -10,7 +10,7 @@ import torch
 
 from consumers.imaging.inputs import InputSpec
 from consumers.imaging.networks import build
-from consumers.packages import ModelPackage, load_package
+from consumers.packages.package import ModelPackage, load_package
 from training.datasets import Examples
 from training.fitting import Fitted
 from training.package import Data, Identity, package_of

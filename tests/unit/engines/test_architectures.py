@@ -17,7 +17,7 @@ from consumers.engines.engine import agreement
 from consumers.imaging.architectures.pooled import Pooled
 from consumers.imaging.inputs import InputSpec, normalise, self_test_image
 from consumers.imaging.networks import ARCHITECTURES, Network, build
-from consumers.packages import load_package
+from consumers.packages.package import load_package
 from schemas.errors import WrongCall
 from training.datasets import Examples
 from training.fitting import Fit, Fitted

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from consumers.engines.choice import ENGINES, choose, open_engine
 from consumers.engines.engine import AGREEMENT
 from consumers.engines.torch_engine import TorchEngine
-from consumers.packages import ModelPackage, load_package
+from consumers.packages.package import ModelPackage, load_package
 from schemas.errors import ModelRefused, SettingInvalid
 from schemas.model_package import GRAPH, MANIFEST
 
@@ -97,7 +97,7 @@ def test_serving_on_a_cpu_needs_no_torch(engine: str, other: str, made: Path) ->
     """The process imports the one engine and stays under 200 MB."""
     code = (
         "import sys; from pathlib import Path\n"
-        "from consumers.engines.choice import open_engine; from consumers.packages import load_package\n"
+        "from consumers.engines.choice import open_engine; from consumers.packages.package import load_package\n"
         f"open_engine(load_package(Path({str(made)!r})), {engine!r})\n"
         f"heavy = {{'torch', {other!r}, 'scipy', 'sklearn', 'cv2', 'pydicom'}} & set(sys.modules)\n"
         "kilobytes = next(int(l.split()[1]) for l in open('/proc/self/status') if l.startswith('VmRSS'))\n"

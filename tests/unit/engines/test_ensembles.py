@@ -16,11 +16,11 @@ from typer.testing import CliRunner
 from consumers.engines.choice import open_engine
 from consumers.engines.engine import Inference
 from consumers.engines.ensemble_engine import mean_of
-from consumers.ensembles import Member, ensemble_version
 from consumers.imaging.calibration import probabilities_of
 from consumers.imaging.inputs import normalise
-from consumers.models import load_model
-from consumers.packages import ModelPackage, load_package
+from consumers.models.loaded import load_model
+from consumers.packages.ensembles import Member, ensemble_version
+from consumers.packages.package import ModelPackage, load_package
 from radstream.commands.made_ensemble import EnsembleOrder, make_ensemble
 from radstream.commands.model import app
 from schemas.errors import ModelRefused, WrongCall

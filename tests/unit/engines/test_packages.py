@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from consumers.packages import ModelPackage, load_package
+from consumers.packages.package import ModelPackage, load_package
 from schemas.errors import ModelRefused
 from schemas.model_package import FILES, MANIFEST
 

@@ -9,10 +9,10 @@ import pytest
 from numpy.typing import NDArray
 
 from consumers.engines.choice import open_engine
-from consumers.engines.decision import decide
 from consumers.engines.engine import AGREEMENT
+from consumers.imaging.decision import decide
 from consumers.imaging.preprocess import to_tensor
-from consumers.packages import ModelPackage, load_package
+from consumers.packages.package import ModelPackage, load_package
 from schemas.model_package import FILES, MANIFEST
 from training.datasets import Film, read_films
 from training.measures import area_under_curve

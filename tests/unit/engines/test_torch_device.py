@@ -9,7 +9,7 @@ import torch
 from consumers.engines.choice import open_engine
 from consumers.engines.torch_device import OnDevice
 from consumers.imaging.networks import build
-from consumers.packages import ModelPackage
+from consumers.packages.package import ModelPackage
 
 CPU = torch.device("cpu")
 #: Half precision has 11 bits; over the network's depth logits of a few units move by less (logits).

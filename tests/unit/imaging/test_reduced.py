@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 from pydicom.encaps import encapsulate
 
 from consumers.engines.choice import open_engine
-from consumers.engines.decision import decide
 from consumers.imaging.codestreams import first_frame
+from consumers.imaging.decision import decide
 from consumers.imaging.decode import DECODERS, decode, decode_all
 from consumers.imaging.part10 import read_part10
 from consumers.imaging.prepare import Prepared, prepare, prepare_all
 from consumers.imaging.preprocess import InputSpec
 from consumers.imaging.reduced import HALVED, Halved
-from consumers.packages import load_package
+from consumers.packages.package import load_package
 
 ROOT = Path(__file__).parents[3]
 PACKAGE = ROOT / "models" / "chest-pneumonia" / "1.0.0"

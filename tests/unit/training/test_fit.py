@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from consumers.engines.choice import open_engine
-from consumers.engines.decision import decide
+from consumers.imaging.decision import decide
 from consumers.imaging.preprocess import to_tensor
-from consumers.packages import load_package
-from consumers.worth import Worth
+from consumers.packages.package import load_package
+from consumers.results.worth import Worth
 from schemas.model_package import CARD, FILES, REFERENCE
 from training.datasets import read_examples, read_films
 from training.splits import Part, part_of

@@ -14,7 +14,7 @@ import pytest
 from consumers.engines.choice import choose, open_engine
 from consumers.engines.engine import agreement
 from consumers.imaging.preprocess import to_tensor
-from consumers.packages import load_package
+from consumers.packages.package import load_package
 from schemas.errors import SettingInvalid, WrongCall
 from training.datasets import read_films
 from training.quantise import QuantiseOrder, quantise

@@ -13,16 +13,16 @@ from typing import Any
 import numpy as np
 from prometheus_client import CollectorRegistry
 
-from consumers.batches import BatchLimits
-from consumers.decoder_frames import Content, Decoded
-from consumers.decoders import Fetched
+from consumers.decoding.decoders import Fetched
+from consumers.decoding.frames import Content, Decoded
 from consumers.door.desk import Desk, Shares
 from consumers.door.serve import Door
 from consumers.door.terms import DoorTerms
-from consumers.forward import Forward
 from consumers.imaging.inputs import InputSpec
-from consumers.models import Assignment, OneModel
-from consumers.outcome import Named
+from consumers.inference.batches import BatchLimits
+from consumers.inference.forward import Forward
+from consumers.models.loaded import Assignment, OneModel
+from consumers.results.outcome import Named
 from radstream.service import Stop
 from schemas.errors import ModelLoading, NotEvaluable
 from schemas.words import Lane, Reason

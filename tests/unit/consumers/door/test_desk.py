@@ -5,12 +5,12 @@ from concurrent.futures import Future
 
 import pytest
 
-from consumers.batches import BatchLimits
 from consumers.door.desk import Desk, Shares
 from consumers.door.predicted import Predicted, study_of
-from consumers.forward import Forward
-from consumers.models import Assignment, OneModel
-from consumers.outcome import Named
+from consumers.inference.batches import BatchLimits
+from consumers.inference.forward import Forward
+from consumers.models.loaded import Assignment, OneModel
+from consumers.results.outcome import Named
 from schemas.instance_received import InstanceReceived
 from schemas.words import Lane, Role
 from tests.running import until

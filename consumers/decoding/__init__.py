@@ -1,0 +1,1 @@
+"""From an event to tensors: the object is fetched and proved, then decoded in a process of its own."""

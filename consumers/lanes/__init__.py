@@ -1,0 +1,1 @@
+"""STAT overtakes routine at every queue of a process, and routine never starves (promise 4)."""

@@ -1,0 +1,1 @@
+"""Which model version answers an image, and the versions that are loaded."""

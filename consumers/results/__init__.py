@@ -1,0 +1,1 @@
+"""What a result says and what it is worth, heat maps included."""

@@ -1,0 +1,1 @@
+"""The sinks: results out of the log, into PostgreSQL and Redis."""
