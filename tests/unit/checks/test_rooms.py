@@ -49,7 +49,10 @@ def test_the_rooms_keep_their_boundaries(copy: Path) -> None:
         ("streams", "radstream.commands.up", "Nobody imports the commands"),
         ("streams", "consumers", "Stages meet in topics"),
         ("dicom_listener", "streams", "Stages meet in topics"),
-        ("training", "consumers.loop", "Stages meet in topics"),
+        ("training", "consumers.loop.loop", "Stages meet in topics"),
+        ("consumers/imaging", "consumers.packages.package", "A part of the consumers"),
+        ("consumers/loop", "consumers.inference.forward", "A part of the consumers"),
+        ("consumers/results", "consumers.loop.window", "A part of the consumers"),
     ],
 )
 def test_an_import_upward_is_seen(copy: Path, room: str, imported: str, contract: str) -> None:
@@ -62,3 +65,13 @@ def test_an_import_upward_is_seen(copy: Path, room: str, imported: str, contract
     broken = [line for line in result.stdout.splitlines() if line.startswith(contract) or "BROKEN" in line]
     assert any(line.startswith(contract) for line in broken)
     assert "BROKEN" in result.stdout
+
+
+def test_a_part_without_a_place_among_the_parts_is_seen(copy: Path) -> None:
+    """A file or folder that is new in the room is put among the layers before it may stand there."""
+    (copy / "consumers" / "odds.py").write_text('"""Belongs to no part."""\n')
+
+    result = lint(copy)
+
+    assert result.returncode == 1
+    assert "consumers.odds" in result.stdout
