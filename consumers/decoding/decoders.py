@@ -202,6 +202,8 @@ class Decoders:
         self._nursery.close()
 
     def _work(self, taken: frozenset[Lane]) -> None:
+        if taken != STAT_ALONE:
+            self._precedence.yield_to_stat(threading.get_native_id())  # it fetches and hashes, too
         decoder = self._started(taken)
         self._ready.release()
         try:

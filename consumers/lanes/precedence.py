@@ -18,8 +18,9 @@ class Precedence:
     def yield_to_stat(self, task: int) -> None:
         """Let the kernel run a task, a thread or a process by its id, behind those that work for STAT alone.
 
-        Without effect where the kernel does not allow it, or the task is gone.
+        Whoever asks may have yielded itself: the main thread's nice value is what counts from. Without effect where
+        the kernel does not allow it, or the task is gone.
         """
         if self.nice:
             with suppress(OSError):
-                os.setpriority(os.PRIO_PROCESS, task, os.getpriority(os.PRIO_PROCESS, 0) + self.nice)
+                os.setpriority(os.PRIO_PROCESS, task, os.getpriority(os.PRIO_PROCESS, os.getpid()) + self.nice)
