@@ -19,7 +19,7 @@ from uuid import uuid4
 
 import psycopg2.extras
 from confluent_kafka import KafkaException
-from confluent_kafka.admin import NewTopic
+from confluent_kafka.admin import NewTopic  # type: ignore[attr-defined]  # re-exported without `__all__`
 
 from radstream.kafka import CALL_SECONDS, admin, producer
 from radstream.objects import S3Objects, s3_objects

@@ -18,7 +18,7 @@ from confluent_kafka import TopicPartition
 from consumers.loop.headers import EVENT_TIME
 from radstream import kafka
 from radstream.broker import Outgoing
-from radstream.kafka_broker import KafkaBroker
+from radstream.kafka_broker import KafkaBroker, message_of
 from radstream.registry import RegistryIds
 from radstream.settings import Settings, process_environment
 from radstream.stack.probes import health
@@ -133,8 +133,8 @@ class Results:
             while not self._stop.is_set():
                 message = client.poll(0.05)
                 if message is not None and not message.error():
-                    received = dict(message.headers() or [])[EVENT_TIME]
-                    self.seen.append((time.time(), datetime.fromisoformat(received.decode()).timestamp()))
+                    received = message_of(message).headers[EVENT_TIME].decode()
+                    self.seen.append((time.time(), datetime.fromisoformat(received).timestamp()))
 
 
 def cores() -> int:

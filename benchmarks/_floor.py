@@ -9,7 +9,7 @@ from contextlib import closing
 from uuid import uuid4
 
 from confluent_kafka import Consumer, TopicPartition
-from confluent_kafka.admin import NewTopic
+from confluent_kafka.admin import NewTopic  # type: ignore[attr-defined]  # re-exported without `__all__`
 
 from radstream import kafka
 from radstream.settings import Settings

@@ -43,7 +43,7 @@ def members(settings: Settings, environment: Environment, events: Events, second
         with ExitStack() as stack:
             for slot in range(count):
                 stack.enter_context(inference(environment, str(slot)))
-            publisher.publish(events[:1] * WARM_UP)
+            publisher.publish([events[0]] * WARM_UP)
             results.wait(len(results.seen) + 1, PATIENCE_SECONDS)
             found[str(count)] = round(_capacity(publisher, results, events, seconds), 2)
     results.close()
@@ -78,7 +78,7 @@ def latency(settings: Settings, environment: Environment, events: Events, second
     publisher, results = Publisher(settings), Results(settings)
     found: dict[str, object] = {}
     with inference(environment):
-        publisher.publish(events[:1] * WARM_UP)
+        publisher.publish([events[0]] * WARM_UP)
         capacity = _capacity(publisher, results, events, seconds)
         found["capacity_per_second"] = round(capacity, 2)
         for share in (0.1, 0.5, 0.9):

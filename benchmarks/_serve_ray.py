@@ -27,7 +27,7 @@ class Radiographs:
         asked = await request.json()
         return {"logits": await self._batch(asked) if self._batched else self._answer([asked])[0]}
 
-    @serve.batch
+    @serve.batch  # type: ignore[untyped-decorator] # as above
     async def _batch(self, asked: list[Any]) -> list[list[float]]:
         return self._answer(asked)
 

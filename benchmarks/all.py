@@ -41,7 +41,7 @@ BENCHMARKS = (
     Benchmark("inference_memory", 7, 2),
     Benchmark("peers", 12, 4),
     Benchmark("predict_door", 3, 2),
-    Benchmark("streams", 3, 3, ()),
+    Benchmark("windows", 3, 3, ()),
     Benchmark("worth", 2, 1, ("--films", "120")),
     Benchmark("listener", 25, 3),
     Benchmark("soak", 31, 3, ("--minutes", "2")),

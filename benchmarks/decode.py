@@ -16,17 +16,19 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import cv2
 import imagecodecs
 import numpy as np
 import pydicom
-import simplejpeg
+import simplejpeg  # type: ignore[import-untyped]
 from _record import write
 from numpy.typing import NDArray
 from PIL import Image
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
+from pydicom.uid import UID
 
 from consumers.engines.choice import ENGINES
 from consumers.imaging.decode import decode
@@ -39,7 +41,8 @@ ROOT = Path(__file__).parent.parent
 MODEL = ROOT / "models" / "chest-pneumonia" / "1.0.0"
 BASE = "1.2.840.10008.1.2"
 ROWS, COLUMNS = 2500, 2048
-Encoder = Callable[[NDArray[np.generic]], bytes]
+Encoder = Callable[[NDArray[np.generic]], bytes | bytearray]
+Decoder = Callable[[bytes], NDArray[Any]]
 
 CASES: Mapping[str, tuple[str, int, Encoder | None]] = {
     "explicit little endian": (f"{BASE}.1", 12, None),
@@ -75,7 +78,7 @@ def native(frame: bytes) -> NDArray[np.generic]:
 def reduced_j2k(frame: bytes) -> NDArray[np.generic]:
     """Decode an eighth by Pillow."""
     with Image.open(BytesIO(frame)) as image:
-        image.reduce = 3
+        image.reduce = 3  # type: ignore[assignment, method-assign] # of a JPEG 2000 file a number, until it is loaded
         image.load()
         return np.asarray(image) >> 4
 
@@ -110,7 +113,7 @@ print(next(int(line.split()[1]) // 1024 for line in open("/proc/self/status") if
 
 
 #: The package that was measured fastest (docs: ADR 24 for the small ones), without any check.
-BARE: Mapping[str, Callable[[bytes], NDArray[np.generic]]] = {
+BARE: Mapping[str, Decoder] = {
     "JPEG baseline": lambda frame: simplejpeg.decode_jpeg(frame, colorspace="GRAY")[:, :, 0],
     "JPEG extended, 12 bits": imagecodecs.jpeg8_decode,
     "JPEG lossless SV1": imagecodecs.jpeg8_decode,
@@ -125,7 +128,8 @@ def film() -> NDArray[np.uint16]:
     """Draw a smooth chest-like field with a detector's noise."""
     rows, columns = np.mgrid[0:ROWS, 0:COLUMNS]
     noise = np.random.default_rng(1).normal(0, 8, rows.shape)
-    return np.clip(2000 + 1700 * np.sin(columns / 310) * np.cos(rows / 430) + noise, 0, 4095).astype(np.uint16)
+    field: NDArray[np.float64] = 2000 + 1700 * np.sin(columns / 310) * np.cos(rows / 430) + noise
+    return np.clip(field, 0, 4095).astype(np.uint16)
 
 
 def part10(pixels: NDArray[np.generic], syntax: str, bits: int, encode: Encoder | None) -> bytes:
@@ -137,19 +141,19 @@ def part10(pixels: NDArray[np.generic], syntax: str, bits: int, encode: Encoder 
     ds.SamplesPerPixel, ds.PhotometricInterpretation, ds.PixelRepresentation = 1, "MONOCHROME2", 0
     ds.BitsAllocated, ds.BitsStored, ds.HighBit = pixels.dtype.itemsize * 8, bits, bits - 1
     ds.WindowCenter, ds.WindowWidth = 2 ** (bits - 1), 2**bits
-    ds.PixelData = encapsulate([encode(pixels)]) if encode else pixels.tobytes()
+    ds.PixelData = encapsulate([bytes(encode(pixels))]) if encode else pixels.tobytes()
     ds["PixelData"].VR = "OW" if encode is None else "OB"
     ds.file_meta = FileMetaDataset()
-    ds.file_meta.TransferSyntaxUID = syntax
+    ds.file_meta.TransferSyntaxUID = UID(syntax)
     file = BytesIO()
     pydicom.dcmwrite(file, ds, enforce_file_format=True)
     return file.getvalue()
 
 
-def bare_tensor(decoder: Callable[[bytes], NDArray[np.generic]], frame: bytes, bits: int, spec: InputSpec) -> object:
+def bare_tensor(decoder: Decoder, frame: bytes, bits: int, spec: InputSpec) -> object:
     """Make the tensor by the best package for each step, from a frame that is in hand: no checks, no numbers."""
     samples = decoder(frame)
-    grey = samples if bits == 8 else cv2.LUT(samples, TABLE).astype(np.uint8, copy=False)
+    grey: Any = samples if bits == 8 else cv2.LUT(samples, TABLE).astype(np.uint8, copy=False)
     if grey.shape[0] > 1024:
         grey = cv2.resize(grey, (512, 625), interpolation=cv2.INTER_AREA)
     return normalise(cv2.resize(grey, (spec.width, spec.height), interpolation=cv2.INTER_AREA), spec)
@@ -198,7 +202,7 @@ def measure(rounds: int) -> dict[str, object]:
         data = part10(pixels, syntax, bits, encode)
         largest = max(largest, data, key=len)
         parsed = read_part10(data)
-        encoded = encode(pixels) if encode else pixels.tobytes()
+        encoded = bytes(encode(pixels)) if encode else pixels.tobytes()
         bare = partial(bare_tensor, BARE.get(name, native), encoded, bits, spec)
         found = in_turn({"prepare": partial(prepare, data, spec), "bare": bare}, rounds)
         syntaxes[name] = {

@@ -18,11 +18,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 from _films import make_films
 from _record import SERVERS, percentiles, real_films, running, write
+from numpy.typing import NDArray
 from throughput import results
 
-from consumers.decoding.decoders import Decoders
+from consumers.decoding.decoders import Decoders, Fetched
 from consumers.imaging.prepare import prepare
 from consumers.inference.batches import BatchLimits
 from consumers.inference.forward import Forward
@@ -33,6 +35,7 @@ from radstream.commands.send_files import film_of
 from radstream.commands.send_scu import Pace, Peer, send_films
 from radstream.objects import MemoryObjects
 from radstream.settings import Settings
+from schemas.errors import NotEvaluable
 from schemas.words import Lane
 
 CLIENTS = 8
@@ -72,6 +75,12 @@ def door(port: int, *, query: str = "") -> Case:
     return run
 
 
+def tensor_of(fetched: Fetched) -> NDArray[np.float32]:
+    """Give the one image of a file that can be decoded."""
+    assert not isinstance(fetched.images, NotEvaluable)  # noqa: S101 - for the type checker: the films are our own
+    return fetched.images[0].tensor
+
+
 def pooled(decoders: Decoders, forward: Forward, model: LoadedModel) -> Case:
     """Do the same without HTTP, as many images in flight as there are clients."""
 
@@ -81,7 +90,7 @@ def pooled(decoders: Decoders, forward: Forward, model: LoadedModel) -> Case:
         while time.monotonic() - began < seconds:
             places.acquire()
             fetched = decoders.submit_bytes(Lane.ROUTINE, images[count % len(images)], [model.spec], GIVE_UP_SECONDS)
-            answer = followed(fetched, lambda one: forward.submit(Lane.ROUTINE, model, one.images[0].tensor))
+            answer = followed(fetched, lambda one: forward.submit(Lane.ROUTINE, model, tensor_of(one)))
             answer.add_done_callback(lambda _done: places.release())
             count += 1
         for _ in range(CLIENTS):

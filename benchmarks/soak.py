@@ -130,7 +130,8 @@ def growth(samples: Sequence[Mapping[str, Any]], name: str) -> float:
     late = samples[int(len(samples) * WARM_UP_SHARE) :]
     seconds = [one["seconds"] for one in late]
     slope = statistics.linear_regression(seconds, [one[name] for one in late]).slope
-    return round(slope * (seconds[-1] - seconds[0]), 2)
+    rise: float = slope * (seconds[-1] - seconds[0])
+    return round(rise, 2)
 
 
 def forget_objects(folder: Path) -> None:

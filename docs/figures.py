@@ -72,7 +72,7 @@ def _decode(found: Mapping[str, Any]) -> Rows:
     ]
 
 
-def _streams(found: Mapping[str, Any]) -> Rows:
+def _windows(found: Mapping[str, Any]) -> Rows:
     return [
         ("one streams worker, results of the last minute", f"{found['live']['results_per_second']} a second", ""),
         ("one streams worker, results of the last hour", f"{found['backlog']['results_per_second']} a second", ""),
@@ -94,7 +94,7 @@ PARTS: Mapping[str, Callable[[Mapping[str, Any]], Rows]] = {
     "heatmaps": inference_figures.heatmaps,
     "ensemble": inference_figures.ensemble,
     "predict_door": inference_figures.door,
-    "streams": _streams,
+    "windows": _windows,
     "decode": _decode,
 }
 

@@ -48,7 +48,7 @@ class Inference:
             key=b"rubbish",
             value=value,
             partition=0,
-            on_delivery=lambda _error, message: offsets.append(message.offset()),
+            on_delivery=lambda _error, message: offsets.append(message.offset() or 0),
         )
         self._producer.commit_transaction(kafka.CALL_SECONDS)
         return offsets[0]

@@ -1,9 +1,9 @@
 """One streams worker on the real broker: results a second, time to recover its tables, memory.
 
-`python benchmarks/streams.py [--results N]` starts Kafka and the registry in an empty folder and writes N committed
+`python benchmarks/windows.py [--results N]` starts Kafka and the registry in an empty folder and writes N committed
 results of three sites and scanners, of the last minute (live) and then of the last hour (backlog). Each time it starts
 a worker and waits until its windows hold them all. Then it kills the worker and starts another on the same tables.
-Writes benchmarks/results/streams.json.
+Writes benchmarks/results/windows.json.
 """
 
 import argparse
@@ -121,7 +121,7 @@ def main() -> None:
     chosen = parser.parse_args()
     with servers() as environment:
         figures = measure(environment, chosen.results)
-    write("streams", figures)
+    write("windows", figures)
 
 
 if __name__ == "__main__":
