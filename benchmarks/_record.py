@@ -15,6 +15,7 @@ from pathlib import Path
 from radstream.commands.send_files import Film, files_of, film_of
 from radstream.commands.up import start_order
 from radstream.phantoms.dicom import write_phantoms
+from radstream.setting_reader import without_settings
 from radstream.settings import Settings, process_environment
 from radstream.stack.ports import free_offset
 from radstream.stack.site import Site
@@ -34,7 +35,7 @@ PACKAGES = ("confluent-kafka", "openvino", "onnxruntime", "pydicom", "pynetdicom
 
 def plain_environment() -> dict[str, str]:
     """Give the environment without any setting of ours."""
-    return {name: value for name, value in process_environment().items() if not name.startswith("RADSTREAM_")}
+    return without_settings(process_environment())
 
 
 @contextmanager

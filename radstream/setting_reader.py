@@ -13,6 +13,11 @@ def variable(name: str) -> str:
     return "RADSTREAM_METRICS_PORT" if name == "service_metrics_port" else f"RADSTREAM_{name.upper()}"
 
 
+def without_settings(environment: Mapping[str, str]) -> dict[str, str]:
+    """Leave out every setting of ours: for a program that is to see what it is given, and nothing of a shell's."""
+    return {name: value for name, value in environment.items() if not name.startswith("RADSTREAM_")}
+
+
 def read_env_file(path: Path) -> dict[str, str]:
     """Read the `RADSTREAM_*=value` lines of an env file; no file means no settings."""
     try:

@@ -23,6 +23,7 @@ from radstream.settings import Settings, process_environment
 from radstream.stack.ports import OFFSET_STEP, free_offset
 from radstream.stack.site import Site
 from radstream.stack.startup import start, stop
+from tests import running
 from tests.running import Service, unused_port
 
 SERVERS = ("kafka", "registry", "object_store", "postgres", "redis")
@@ -67,8 +68,8 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 @pytest.fixture(scope="session")
 def plain_environment() -> dict[str, str]:
-    """Give the environment without any setting of ours that the developer's shell may hold."""
-    return {name: value for name, value in process_environment().items() if not name.startswith("RADSTREAM_")}
+    """Give the environment without any setting of ours."""
+    return running.plain_environment()
 
 
 @pytest.fixture(scope="session")

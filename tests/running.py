@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from radstream.setting_reader import without_settings
+from radstream.settings import process_environment
 from radstream.stack.ports import DEFAULT_PORTS, OFFSET_STEP
 from radstream.stack.probes import health
 from tests.processes import children, lives, name_of
@@ -29,6 +31,11 @@ WORDS: Mapping[str, tuple[str, ...]] = {
     "streams": ("streams",),
     "training": ("training",),
 }
+
+
+def plain_environment() -> dict[str, str]:
+    """Give the environment without any setting of ours that the developer's shell may hold."""
+    return without_settings(process_environment())
 
 
 _given: set[int] = set()

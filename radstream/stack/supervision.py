@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from xmlrpc.client import Fault, ServerProxy, Transport
 
+from radstream.setting_reader import without_settings
 from radstream.stack.components import Component
 from radstream.stack.ports import is_free
 from radstream.stack.site import Site, write_private
@@ -114,10 +115,9 @@ class Supervisor:
             return
         write_private(config, text)
         self._site.socket_path.unlink(missing_ok=True)
-        base = {name: value for name, value in environment.items() if not name.startswith("RADSTREAM_")}
         result = subprocess.run(  # noqa: S603 - our own interpreter and configuration
             [sys.executable, "-W", "ignore", "-m", "supervisor.supervisord", "-c", str(config)],
-            env=base,
+            env=without_settings(environment),
             capture_output=True,
             text=True,
             check=False,

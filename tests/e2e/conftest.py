@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from radstream.commands.up import start_order
-from radstream.settings import Settings, process_environment
+from radstream.settings import Settings
 from radstream.stack.ports import free_offset
 from radstream.stack.startup import start, stop
 from tests.e2e.system import System
+from tests.running import plain_environment
 
 COMPONENTS = (
     "kafka",
@@ -34,8 +35,7 @@ def system() -> Iterator[System]:
     """Start everything, and stop it at the end. A log is shown by its path: the folder goes only when all passed."""
     folder = Path(tempfile.mkdtemp(prefix="rs-e2e-"))
     folder.chmod(0o755)
-    environment = {name: value for name, value in process_environment().items() if not name.startswith("RADSTREAM_")}
-    environment |= {
+    environment = plain_environment() | {
         "RADSTREAM_STATE_DIR": str(folder),
         "RADSTREAM_PORT_OFFSET": str(free_offset(FIRST_OFFSET)),
         "RADSTREAM_TICK_SECONDS": str(TICK_SECONDS),

@@ -18,7 +18,7 @@ from radstream.commands.send_files import Film, film_of
 from radstream.commands.send_scu import Peer
 from radstream.journal import pseudonyms_of
 from radstream.registry import RegistryIds
-from radstream.settings import Settings, process_environment
+from radstream.settings import Settings
 from radstream.stack.components import BY_NAME
 from radstream.stack.site import Site
 from radstream.stack.supervision import Supervisor, alive
@@ -29,7 +29,7 @@ from schemas.inference_completed import InferenceCompleted
 from schemas.instance_received import InstanceReceived
 from schemas.topics import COMPLETED, RECEIVED_ROUTINE, RECEIVED_STAT
 from tests.processes import frozen
-from tests.running import until
+from tests.running import plain_environment, until
 
 DAY_SECONDS = 86_400
 RESTART_SECONDS = 60.0
@@ -119,10 +119,9 @@ class System:
 
     def command(self, *words: str) -> tuple[int, list[dict[str, Any]]]:
         """Run `radstream` with `--json`; give its exit status and its rows."""
-        plain = {name: value for name, value in process_environment().items() if not name.startswith("RADSTREAM_")}
         run = subprocess.run(
             [sys.executable, "-m", "radstream.commands", *words, "--json"],
-            env=plain | {"RADSTREAM_STATE_DIR": str(self.site.state_dir)},
+            env=plain_environment() | {"RADSTREAM_STATE_DIR": str(self.site.state_dir)},
             capture_output=True,
             text=True,
             check=False,

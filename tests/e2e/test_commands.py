@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from radstream.phantoms.dicom import SYNTAXES, write_phantoms
-from radstream.settings import process_environment
 from tests.e2e.flood import write_films
 from tests.e2e.system import System, films_of
+from tests.running import plain_environment
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
 
@@ -24,10 +24,9 @@ def phantoms(folder: Path, count: int) -> list[Path]:
 
 def demo(system: System, *words: str) -> subprocess.CompletedProcess[str]:
     """Run the demo on the system that runs."""
-    plain = {name: value for name, value in process_environment().items() if not name.startswith("RADSTREAM_")}
     return subprocess.run(
         [sys.executable, "-m", "radstream.commands", "demo", *words],
-        env=plain | {"RADSTREAM_STATE_DIR": str(system.site.state_dir)},
+        env=plain_environment() | {"RADSTREAM_STATE_DIR": str(system.site.state_dir)},
         capture_output=True,
         text=True,
         check=False,

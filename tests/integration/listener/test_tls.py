@@ -15,12 +15,11 @@ from pydicom.data import get_testdata_file
 
 from dicom_listener.part10 import preamble_and_meta
 from dicom_listener.statuses import StoreStatus
-from radstream.settings import process_environment
 from tests.certificates import Authority, fingerprint
 from tests.integration.listener.conftest import Listening
 from tests.integration.listener.films import film
 from tests.integration.listener.raw_scu import ACCEPT, CHEST, EXPLICIT, REJECT, Closed, RawScu
-from tests.running import until, unused_port
+from tests.running import plain_environment, until, unused_port
 
 pytestmark = pytest.mark.stack
 
@@ -105,7 +104,6 @@ def test_the_command_sends_by_tls(secure: Callable[..., Secured], tmp_path: Path
     one = film()
     file = tmp_path / "large.dcm"
     file.write_bytes(preamble_and_meta(CHEST, one.uid, EXPLICIT) + one.data(PixelData=bytes(3_000_000)))
-    plain = {key: text for key, text in process_environment().items() if not key.startswith("RADSTREAM_")}
 
     sent = subprocess.run(
         [
@@ -121,7 +119,7 @@ def test_the_command_sends_by_tls(secure: Callable[..., Secured], tmp_path: Path
             "--tls-cert",
             str(secured.client),
         ],
-        env=plain | {"RADSTREAM_DICOM_TLS_PORT": str(secured.port), "RADSTREAM_STATE_DIR": str(tmp_path)},
+        env=plain_environment() | {"RADSTREAM_DICOM_TLS_PORT": str(secured.port), "RADSTREAM_STATE_DIR": str(tmp_path)},
         capture_output=True,
         text=True,
         check=False,

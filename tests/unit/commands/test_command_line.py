@@ -8,20 +8,18 @@ from typing import Any
 
 import pytest
 
-from radstream.settings import process_environment
-from tests.running import unused_port
+from tests.running import plain_environment, unused_port
 
 
 def radstream(*words: str, **settings: str) -> subprocess.CompletedProcess[str]:
     """Run the command as a person does, without the developer's own settings."""
-    plain = {name: value for name, value in process_environment().items() if not name.startswith("RADSTREAM_")}
     return subprocess.run(
         [sys.executable, "-m", "radstream.commands", *words],
         capture_output=True,
         text=True,
         check=False,
         timeout=60,
-        env=plain | {"RADSTREAM_STATE_DIR": "/nonexistent"} | settings,
+        env=plain_environment() | {"RADSTREAM_STATE_DIR": "/nonexistent"} | settings,
     )
 
 
