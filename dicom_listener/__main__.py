@@ -7,11 +7,11 @@ from functools import partial
 
 from prometheus_client import REGISTRY
 
-from dicom_listener.limits import Limits, Slots
-from dicom_listener.parent import Parent, bound
-from dicom_listener.parent_metrics import ListenerCollector, clean, exposition, folder_of, forget
-from dicom_listener.terms import LOOPBACK
-from dicom_listener.workers import Workers
+from dicom_listener.processes.limits import Limits, Slots
+from dicom_listener.processes.parent import Parent, bound
+from dicom_listener.processes.parent_metrics import ListenerCollector, clean, exposition, folder_of, forget
+from dicom_listener.processes.workers import Workers
+from dicom_listener.receiving.terms import LOOPBACK
 from radstream.logs import get_log
 from radstream.service import Health, Stop, run_service
 from radstream.settings import Settings, process_environment

@@ -15,9 +15,9 @@ from contextlib import closing
 from dataclasses import dataclass
 
 from dicom_listener import worker
-from dicom_listener.board import Board
-from dicom_listener.channel import Born, Channel, Waiting, Wanted
-from dicom_listener.kinship import end_with_parent, go_by
+from dicom_listener.processes.board import Board
+from dicom_listener.processes.channel import Born, Channel, Waiting, Wanted
+from dicom_listener.processes.kinship import end_with_parent, go_by
 
 _PID_BYTES = 4
 

@@ -9,26 +9,26 @@ from pathlib import Path
 
 from pynetdicom import evt
 
-from dicom_listener.board import Board
-from dicom_listener.channel import Channel
-from dicom_listener.commitment_parts import commitment_parts
-from dicom_listener.contexts import STANDARD_SYNTAXES
+from dicom_listener.associations.pace import Pace
+from dicom_listener.associations.server import Listener
+from dicom_listener.commitment.parts import commitment_parts
 from dicom_listener.crash_points import Step
-from dicom_listener.fences import WRITERS, WRITERS_UNDER_SPOOL, Fences, writer_of
-from dicom_listener.forwarder import Forwarder
-from dicom_listener.kinship import end_with_parent
-from dicom_listener.link import Link, ToldHealth
-from dicom_listener.pace import Pace
-from dicom_listener.publisher import Publisher
-from dicom_listener.reception import Reception
-from dicom_listener.routes import read_routes
-from dicom_listener.server import Listener
-from dicom_listener.stow import StowDoor
-from dicom_listener.stow_request import stow_terms
-from dicom_listener.terms import Terms
-from dicom_listener.work import Ways
-from dicom_listener.workers import slot_of
-from dicom_listener.yielding import FILLING_SHARE, Yielding
+from dicom_listener.forwarding.fences import WRITERS, WRITERS_UNDER_SPOOL, Fences, writer_of
+from dicom_listener.forwarding.forwarder import Forwarder
+from dicom_listener.forwarding.publisher import Publisher
+from dicom_listener.forwarding.work import Ways
+from dicom_listener.forwarding.yielding import FILLING_SHARE, Yielding
+from dicom_listener.processes.board import Board
+from dicom_listener.processes.channel import Channel
+from dicom_listener.processes.kinship import end_with_parent
+from dicom_listener.processes.link import Link, ToldHealth
+from dicom_listener.processes.workers import slot_of
+from dicom_listener.receiving.reception import Reception
+from dicom_listener.receiving.routes import read_routes
+from dicom_listener.receiving.terms import Terms
+from dicom_listener.standard.contexts import STANDARD_SYNTAXES
+from dicom_listener.stow.door import StowDoor
+from dicom_listener.stow.request import stow_terms
 from radstream.crash_points import CrashPoints
 from radstream.journal import pseudonyms_of
 from radstream.journal_writer import Journal

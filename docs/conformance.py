@@ -11,12 +11,12 @@ from conformance_stow import stow
 from pydicom.uid import UID
 from pynetdicom.pdu import A_ABORT_RQ, A_ASSOCIATE_AC, A_ASSOCIATE_RJ, A_ASSOCIATE_RQ, A_RELEASE_RP, A_RELEASE_RQ
 
-from dicom_listener import upper_layer
-from dicom_listener.contexts import STANDARD_SYNTAXES, STORAGE_CLASSES
-from dicom_listener.part10 import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
-from dicom_listener.refusals import BY_CAUSE
-from dicom_listener.statuses import STATUS_OF, StoreStatus
-from dicom_listener.tls import CIPHERS
+from dicom_listener.associations import upper_layer
+from dicom_listener.associations.tls import CIPHERS
+from dicom_listener.standard.contexts import STANDARD_SYNTAXES, STORAGE_CLASSES
+from dicom_listener.standard.part10 import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from dicom_listener.standard.refusals import BY_CAUSE
+from dicom_listener.standard.statuses import STATUS_OF, StoreStatus
 from radstream.setting_reader import variable
 from radstream.settings import documentation
 
@@ -64,7 +64,7 @@ def page() -> str:
 
 def listener_settings() -> list[tuple[str, str, str]]:
     """List the settings that the listener's code names: variable, default, meaning."""
-    code = "".join(path.read_text("utf-8") for path in sorted(LISTENER.glob("*.py")))
+    code = "".join(path.read_text("utf-8") for path in sorted(LISTENER.rglob("*.py")))
     named = {variable(name) for name in re.findall(r"settings\.([a-z_]+)", code)}
     named |= {"RADSTREAM_SPOOL_DIR"}  # read through Settings.spool
     return [one for one in documentation() if one[0] in named and one[0] != "RADSTREAM_DIE_AT"]

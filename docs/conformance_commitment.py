@@ -7,15 +7,15 @@ from enum import IntEnum
 
 from pydicom.uid import UID
 
-from dicom_listener import commitment_reports
-from dicom_listener.commitment_words import PUSH_MODEL, ActionStatus, EventType, FailureReason
+from dicom_listener.commitment import reports
+from dicom_listener.commitment.words import PUSH_MODEL, ActionStatus, EventType, FailureReason
 
 
 def commitment() -> dict[str, str]:
     """Give the values that conformance.in.md names."""
     return {
         "push_model": PUSH_MODEL,
-        "report_syntaxes": ", ".join(UID(uid).name for uid in commitment_reports._SYNTAXES),  # noqa: SLF001
+        "report_syntaxes": ", ".join(UID(uid).name for uid in reports._SYNTAXES),  # noqa: SLF001
         "all_committed": str(int(EventType.ALL_COMMITTED)),
         "some_failed": str(int(EventType.SOME_FAILED)),
         "action_statuses": _rows(ActionStatus),

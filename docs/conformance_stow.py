@@ -1,6 +1,6 @@
 """STOW-RS's part of the conformance statement."""
 
-from dicom_listener.stow_words import FAILURE_OF, MEDIA_TYPE, STATUSES, StowFailure
+from dicom_listener.stow.words import FAILURE_OF, MEDIA_TYPE, STATUSES, StowFailure
 
 
 def stow() -> dict[str, str]:

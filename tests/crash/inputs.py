@@ -7,7 +7,7 @@ from enum import Enum, auto
 
 from hypothesis import strategies as st
 
-from dicom_listener.command_set import StoreRequest
+from dicom_listener.standard.command_set import StoreRequest
 from tests.integration.listener.films import Film
 from tests.integration.listener.raw_scu import (
     ABORT,

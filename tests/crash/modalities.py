@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
-from dicom_listener.part10 import preamble_and_meta
+from dicom_listener.standard.part10 import preamble_and_meta
 from tests.crash.audit import Auditor
 from tests.integration.listener.films import Film
 from tests.integration.listener.raw_scu import CHEST, EXPLICIT

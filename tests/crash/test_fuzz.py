@@ -15,8 +15,8 @@ from typing import Self
 import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
-from dicom_listener.part10 import preamble_and_meta
-from dicom_listener.statuses import StoreStatus
+from dicom_listener.standard.part10 import preamble_and_meta
+from dicom_listener.standard.statuses import StoreStatus
 from radstream.settings import process_environment
 from tests.crash.audit import unfinished
 from tests.crash.inputs import CONTEXTS, FILM, Conversation, End, conversations

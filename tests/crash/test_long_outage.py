@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from dicom_listener.forwarder import QUEUE_LIMIT
-from dicom_listener.statuses import StoreStatus
+from dicom_listener.forwarding.forwarder import QUEUE_LIMIT
+from dicom_listener.standard.statuses import StoreStatus
 from radstream.settings import Settings
 from radstream.stack.site import Site
 from tests.crash.audit import Auditor, unfinished

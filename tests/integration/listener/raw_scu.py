@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from dicom_listener.command_set import StoreRequest
+from dicom_listener.standard.command_set import StoreRequest
 
 CHEST = "1.2.840.10008.5.1.4.1.1.1.1"
 VERIFICATION = "1.2.840.10008.1.1"

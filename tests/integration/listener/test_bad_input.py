@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from pydicom.uid import JPEGBaseline8Bit
 
-from dicom_listener.statuses import StoreStatus
+from dicom_listener.standard.statuses import StoreStatus
 from tests.integration.listener.conftest import Listening
 from tests.integration.listener.films import film
 from tests.integration.listener.raw_scu import (

@@ -13,8 +13,8 @@ from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 from pynetdicom import AE, evt
 
-from dicom_listener.commitment_words import PUSH_MODEL, WELL_KNOWN_INSTANCE, ActionStatus, EventType, FailureReason
-from dicom_listener.statuses import StoreStatus
+from dicom_listener.commitment.words import PUSH_MODEL, WELL_KNOWN_INSTANCE, ActionStatus, EventType, FailureReason
+from dicom_listener.standard.statuses import StoreStatus
 from radstream.postgres import connect
 from radstream.stack.site import Site
 from tests.certificates import Authority, fingerprint

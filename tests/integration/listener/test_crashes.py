@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from dicom_listener.crash_points import Step
-from dicom_listener.statuses import StoreStatus
+from dicom_listener.standard.statuses import StoreStatus
 from radstream.kafka import producer
 from schemas.topics import RECEIVED_ROUTINE, STUDY_PARTITIONS
 from tests.integration.listener.conftest import Listening

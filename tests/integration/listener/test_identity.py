@@ -9,8 +9,8 @@ from dataclasses import asdict
 
 import pytest
 
-from dicom_listener.command_set import HIGH_PRIORITY
-from dicom_listener.statuses import StoreStatus
+from dicom_listener.standard.command_set import HIGH_PRIORITY
+from dicom_listener.standard.statuses import StoreStatus
 from radstream.journal import pseudonyms_of
 from schemas.identity import data_set_hasher
 from schemas.words import Lane

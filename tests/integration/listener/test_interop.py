@@ -14,7 +14,7 @@ from pydicom.data import get_testdata_file
 from pynetdicom import AE
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined] # made at import
 
-from dicom_listener.statuses import StoreStatus
+from dicom_listener.standard.statuses import StoreStatus
 from tests.integration.listener.conftest import Listening
 from tests.running import unused_port
 

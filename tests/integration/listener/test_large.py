@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dicom_listener.statuses import StoreStatus
+from dicom_listener.standard.statuses import StoreStatus
 from schemas.identity import data_set_hasher
 from tests.integration.listener.conftest import Listening
 from tests.integration.listener.films import film

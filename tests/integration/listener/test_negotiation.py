@@ -15,8 +15,8 @@ from pynetdicom.pdu_primitives import (
     UserIdentityNegotiation,
 )
 
-from dicom_listener.contexts import STORAGE_CLASSES
-from dicom_listener.statuses import StoreStatus
+from dicom_listener.standard.contexts import STORAGE_CLASSES
+from dicom_listener.standard.statuses import StoreStatus
 from dicom_listener.users import line_of
 from tests.integration.listener.conftest import Listening
 from tests.integration.listener.films import film

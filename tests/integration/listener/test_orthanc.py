@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from dicom_listener.commitment_words import FailureReason
-from dicom_listener.part10 import preamble_and_meta
+from dicom_listener.commitment.words import FailureReason
+from dicom_listener.standard.part10 import preamble_and_meta
 from tests.integration.listener.conftest import Listening
 from tests.integration.listener.films import Film, film
 from tests.integration.listener.raw_scu import CHEST, EXPLICIT

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from dicom_listener.statuses import StoreStatus
+from dicom_listener.standard.statuses import StoreStatus
 from radstream.stack.components import COMPONENTS
 from radstream.stack.probes import health
 from radstream.stack.site import Site

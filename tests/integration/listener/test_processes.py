@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from dicom_listener.crash_points import Step
-from dicom_listener.statuses import StoreStatus
+from dicom_listener.standard.statuses import StoreStatus
 from radstream.stack.probes import health
 from radstream.stack.supervision import alive
 from tests.integration.listener.conftest import Listening

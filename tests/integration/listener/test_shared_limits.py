@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dicom_listener.statuses import StoreStatus
+from dicom_listener.standard.statuses import StoreStatus
 from tests.integration.listener.conftest import Listening
 from tests.integration.listener.films import Film, film
 from tests.integration.listener.raw_scu import ACCEPT, VERIFICATION, RawScu

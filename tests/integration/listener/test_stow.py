@@ -12,9 +12,9 @@ import pydicom
 import pytest
 from dicomweb_client.api import DICOMwebClient
 
-from dicom_listener.part10 import preamble_and_meta
-from dicom_listener.statuses import StoreStatus
-from dicom_listener.stow_words import StowFailure
+from dicom_listener.standard.part10 import preamble_and_meta
+from dicom_listener.standard.statuses import StoreStatus
+from dicom_listener.stow.words import StowFailure
 from schemas.words import Lane
 from tests.integration.listener.conftest import Listening
 from tests.integration.listener.films import Film, film

@@ -9,10 +9,10 @@ import pytest
 from pydicom.uid import generate_uid
 
 from dicom_listener.crash_points import Step
-from dicom_listener.fences import Fences
-from dicom_listener.header import Header
-from dicom_listener.identify import arrival_of, event_of
-from dicom_listener.publisher import Publisher
+from dicom_listener.forwarding.fences import Fences
+from dicom_listener.forwarding.identify import arrival_of, event_of
+from dicom_listener.forwarding.publisher import Publisher
+from dicom_listener.standard.header import Header
 from radstream.crash_points import CrashPoints
 from radstream.journal import pseudonyms_of
 from radstream.journal_writer import Journal

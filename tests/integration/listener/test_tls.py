@@ -13,8 +13,8 @@ import pytest
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
 
-from dicom_listener.part10 import preamble_and_meta
-from dicom_listener.statuses import StoreStatus
+from dicom_listener.standard.part10 import preamble_and_meta
+from dicom_listener.standard.statuses import StoreStatus
 from tests.certificates import Authority, fingerprint
 from tests.integration.listener.conftest import Listening
 from tests.integration.listener.films import film

@@ -1,0 +1,1 @@
+"""Storage commitment (PS3.4 annex J): requests, what is certain of an instance, and reports."""

@@ -1,0 +1,1 @@
+"""What the standard lays down: headers, command sets, file meta, contexts, UIDs, statuses and refusals."""
