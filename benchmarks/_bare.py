@@ -21,8 +21,8 @@ import psycopg2.extras
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import NewTopic  # type: ignore[attr-defined]  # re-exported without `__all__`
 
-from radstream.kafka import CALL_SECONDS, admin, producer
-from radstream.objects import S3Objects, s3_objects
+from radstream.broker.kafka import CALL_SECONDS, admin, producer
+from radstream.objects.stores import S3Objects, s3_objects
 from radstream.postgres import connect
 from radstream.settings import Settings
 from schemas.topics import STUDY_PARTITIONS

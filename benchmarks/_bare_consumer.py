@@ -21,7 +21,7 @@ from consumers.decoding.claim_check import fetch
 from consumers.imaging.prepare import prepare
 from consumers.models.loaded import load_model
 from consumers.packages.package import load_package
-from radstream.objects import s3_objects
+from radstream.objects.stores import s3_objects
 from radstream.settings import Settings
 from schemas.instance_received import InstanceReceived
 

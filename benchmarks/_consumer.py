@@ -16,9 +16,9 @@ from _receivers import free_port
 from confluent_kafka import TopicPartition
 
 from consumers.loop.headers import EVENT_TIME
-from radstream import kafka
-from radstream.broker import Outgoing
-from radstream.kafka_broker import KafkaBroker, message_of
+from radstream.broker import kafka
+from radstream.broker.contract import Outgoing
+from radstream.broker.kafka_broker import KafkaBroker, message_of
 from radstream.registry import RegistryIds
 from radstream.settings import Settings, process_environment
 from radstream.stack.probes import health

@@ -11,7 +11,7 @@ from uuid import uuid4
 from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import NewTopic  # type: ignore[attr-defined]  # re-exported without `__all__`
 
-from radstream import kafka
+from radstream.broker import kafka
 from radstream.settings import Settings
 
 WAIT_SECONDS = 0.2

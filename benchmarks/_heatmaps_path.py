@@ -20,7 +20,7 @@ from consumers.decoding.claim_check import data_set_at
 from consumers.imaging.part10 import transfer_syntax_of
 from consumers.imaging.wrap import as_part10
 from consumers.packages.package import load_package
-from radstream.objects import s3_objects
+from radstream.objects.stores import s3_objects
 from radstream.settings import Settings
 from radstream.stack.site import Site
 from radstream.stack.supervision import Supervisor

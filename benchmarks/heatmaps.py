@@ -21,7 +21,7 @@ from consumers.inference.forward import Forward
 from consumers.models.loaded import LoadedModel, load_model
 from consumers.packages.package import load_package
 from consumers.results.heatmaps import HeatMaps, Wanted, Which, key_of
-from radstream.objects import s3_objects
+from radstream.objects.stores import s3_objects
 from radstream.settings import Settings
 from schemas.identity import dead_letter_id
 from schemas.words import Lane, Role

@@ -32,7 +32,7 @@ from decode import CASES, MODEL, film, part10
 
 from consumers.decoding.claim_check import data_set_at
 from consumers.packages.package import load_package
-from radstream.objects import s3_objects
+from radstream.objects.stores import s3_objects
 from radstream.settings import Settings
 from radstream.stack.site import Site
 from radstream.stack.supervision import Supervisor

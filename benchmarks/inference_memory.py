@@ -28,7 +28,7 @@ from decode import CASES, MODEL, film, part10
 
 from consumers.decoding.claim_check import data_set_at
 from consumers.packages.package import load_package
-from radstream.objects import s3_objects
+from radstream.objects.stores import s3_objects
 from radstream.phantoms.dicom import phantom
 from radstream.settings import Settings
 from schemas.identity import data_set_hasher, object_key

@@ -19,11 +19,11 @@ from _floor import Floor
 from _record import percentiles, real_films, running, write
 from confluent_kafka import TopicPartition
 
-from radstream import kafka
+from radstream.broker import kafka
+from radstream.broker.topic_reader import read_to_end
 from radstream.commands.send_scu import Pace, Peer, send_films
 from radstream.registry import RegistryIds
 from radstream.settings import Settings
-from radstream.topic_reader import read_to_end
 from schemas.codec import Codec
 from schemas.inference_completed import InferenceCompleted
 from schemas.topics import COMPLETED, RECEIVED_ROUTINE, STUDY_PARTITIONS

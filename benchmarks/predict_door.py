@@ -33,7 +33,7 @@ from consumers.models.loaded import LoadedModel, load_model
 from consumers.packages.package import load_package
 from radstream.commands.send_files import film_of
 from radstream.commands.send_scu import Pace, Peer, send_films
-from radstream.objects import MemoryObjects
+from radstream.objects.stores import MemoryObjects
 from radstream.settings import Settings
 from schemas.errors import NotEvaluable
 from schemas.words import Lane

@@ -28,10 +28,10 @@ from _record import SERVERS, plain_environment, running, write
 from _senders import DCMSEND, ENVIRONMENT, Sender
 from _weigh import descriptors, own_rss_mb, rss_mb, threads, tree
 
+from radstream.broker.topic_reader import read_to_end
 from radstream.registry import RegistryIds
 from radstream.settings import Settings
-from radstream.spool import waiting
-from radstream.topic_reader import read_to_end
+from radstream.spool.spool import waiting
 from schemas.codec import Codec
 from schemas.topics import RECEIVED_ROUTINE
 

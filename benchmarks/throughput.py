@@ -13,10 +13,10 @@ from pathlib import Path
 
 from _record import real_films, running, write
 
+from radstream.broker.topic_reader import read_to_end
 from radstream.commands.send_scu import SUCCESS, Pace, Peer, send_films
 from radstream.registry import RegistryIds
 from radstream.settings import Settings
-from radstream.topic_reader import read_to_end
 from schemas.codec import Codec
 from schemas.inference_completed import InferenceCompleted
 from schemas.topics import COMPLETED

@@ -30,14 +30,14 @@ from consumers.meters.lag import lag_metered
 from consumers.models.composition import deployed_models
 from consumers.models.deployed import follow_in_thread
 from consumers.results.heatmaps import HeatMaps, Which
+from radstream.broker.kafka_broker import KafkaBroker
 from radstream.crash_points import CrashPoints
-from radstream.kafka_broker import KafkaBroker
-from radstream.objects import s3_objects
+from radstream.journal.vault import Vault
+from radstream.objects.stores import s3_objects
 from radstream.registry import RegistryIds
 from radstream.service import Health, Stop
 from radstream.settings import Settings
 from radstream.traces import traces_of
-from radstream.vault import Vault
 from schemas.codec import Codec
 from schemas.topics import COMPLETED, DEAD_LETTERED, MODEL_DEPLOYED, RECEIVED_OF, SHADOWED
 from schemas.words import Lane

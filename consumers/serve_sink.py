@@ -13,13 +13,13 @@ from consumers.meters.instruments import Instruments
 from consumers.meters.lag import lag_metered
 from consumers.sinks.postgres import GROUP, PostgresSink
 from consumers.sinks.result_table import ResultTable
-from radstream.kafka_broker import KafkaBroker
+from radstream.broker.kafka_broker import KafkaBroker
+from radstream.journal.vault import Vault
 from radstream.recent import Recent
 from radstream.registry import RegistryIds
 from radstream.service import Health, Stop
 from radstream.settings import Settings
 from radstream.traces import traces_of
-from radstream.vault import Vault
 from schemas.codec import Codec
 from schemas.topics import COMPLETED, DEAD_LETTERED
 

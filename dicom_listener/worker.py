@@ -30,17 +30,17 @@ from dicom_listener.standard.contexts import STANDARD_SYNTAXES
 from dicom_listener.stow.door import StowDoor
 from dicom_listener.stow.request import stow_terms
 from radstream.crash_points import CrashPoints
-from radstream.journal import pseudonyms_of
-from radstream.journal_writer import Journal
+from radstream.journal.journal import pseudonyms_of
+from radstream.journal.vault import Vault
+from radstream.journal.writer import Journal
 from radstream.logs import get_log
-from radstream.objects import s3_objects
+from radstream.objects.stores import s3_objects
 from radstream.postgres import connect
 from radstream.registry import RegistryIds
 from radstream.service import Health, Stop, run_process
 from radstream.settings import Settings
-from radstream.spool import Spool, left_behind
+from radstream.spool.spool import Spool, left_behind
 from radstream.traces import traces_of
-from radstream.vault import Vault
 from schemas.codec import Codec, SchemaIds
 from schemas.errors import RadStreamError, SchemaMissing, SettingInvalid, Unavailable
 from schemas.topics import RECEIVED_OF

@@ -5,14 +5,14 @@ from contextlib import closing
 from dataclasses import replace
 from uuid import UUID
 
-from radstream.broker import Message, Outgoing
-from radstream.kafka_broker import KafkaBroker
+from radstream.broker.contract import Message, Outgoing
+from radstream.broker.kafka_broker import KafkaBroker
+from radstream.broker.topic_reader import read_to_end
+from radstream.deployments.revisions import next_revisions, visible_results
+from radstream.journal.vault import Vault
 from radstream.postgres import connect, translated
 from radstream.registry import RegistryIds
-from radstream.revisions import next_revisions, visible_results
 from radstream.settings import Settings
-from radstream.topic_reader import read_to_end
-from radstream.vault import Vault
 from schemas.codec import Codec
 from schemas.errors import BadMessage, NoSuchLetter
 from schemas.message_dead_lettered import MessageDeadLettered

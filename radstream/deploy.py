@@ -18,10 +18,10 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # re-exported
     ResourceType,
 )
 
-from radstream.deployments import deploy_first
-from radstream.kafka import CALL_SECONDS, admin, translated
-from radstream.kafka_broker import KafkaBroker
-from radstream.objects import s3_objects
+from radstream.broker.kafka import CALL_SECONDS, admin, translated
+from radstream.broker.kafka_broker import KafkaBroker
+from radstream.deployments.log import deploy_first
+from radstream.objects.stores import s3_objects
 from radstream.postgres import translated as translated_postgres
 from radstream.registry import deploy_schemas
 from radstream.settings import Settings

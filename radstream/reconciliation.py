@@ -9,11 +9,11 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from radstream import spool
-from radstream.lag import GroupLag, measure
+from radstream.lag.lag import GroupLag, measure
 from radstream.postgres import connect, translated
 from radstream.settings import Settings
-from radstream.spool_entry import Note
+from radstream.spool import spool
+from radstream.spool.entry import Note
 
 #: Groups that stand between an acknowledged image and its row, by the beginning of their names.
 INFERENCE = "inference."

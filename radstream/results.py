@@ -9,10 +9,10 @@ from uuid import UUID
 
 import psycopg2.extras
 
-from radstream.journal import JournalReader, pseudonyms_of
+from radstream.journal.journal import JournalReader, pseudonyms_of
+from radstream.journal.vault import Vault
 from radstream.postgres import connect, translated
 from radstream.settings import Settings
-from radstream.vault import Vault
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

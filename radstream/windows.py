@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from confluent_kafka import KafkaError, Message, TopicPartition
 
-from radstream import kafka
+from radstream.broker import kafka
 from radstream.registry import RegistryIds
 from radstream.settings import Settings
 from schemas.codec import Codec

@@ -8,7 +8,7 @@ from uuid import UUID
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelDeployed:
-    """The whole assignment of a model; what becomes of it among others says `radstream.assignments`.
+    """The whole assignment of a model; what becomes of it among others says `radstream.deployments.assignments`.
 
     Each field's meaning and unit stand in `schemas/avro/ModelDeployed.avsc`.
     """

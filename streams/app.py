@@ -7,11 +7,11 @@ import faust
 from faust.types import EventT, StreamT, TableT, TopicT
 from yarl import URL
 
-from radstream.deployments import digest_of, read_history
-from radstream.objects import s3_objects
+from radstream.deployments.log import digest_of, read_history
+from radstream.journal.vault import Vault
+from radstream.objects.stores import s3_objects
 from radstream.service import Health
 from radstream.settings import Settings
-from radstream.vault import Vault
 from schemas.codec import Codec
 from schemas.topics import COMPLETED, PANE_UPDATED, PANES_TABLE, SLICE_PARTITIONS, STREAMS_APP, TICK, WINDOWS_TABLE
 from streams.packages import DeployedPackages

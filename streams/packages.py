@@ -10,7 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from radstream.logs import get_log
-from radstream.objects import Objects
+from radstream.objects.stores import Objects
 from schemas.errors import ObjectMissing
 from schemas.model_package import MANIFEST, REFERENCE, package_key
 from streams.references import Documents

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
-from radstream import kafka
+from radstream.broker import kafka
 from radstream.settings import Settings
 from schemas.topics import COMPLETED, PANE_UPDATED, SLICE_PARTITIONS, STREAMS_APP, STUDY_PARTITIONS
 from streams.completeness import Completeness, Observation

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, cast
 import faust
 from faust.types import EventT, Message, TableT
 
+from radstream.journal.vault import Vault
 from radstream.logs import get_log
 from radstream.service import Health
-from radstream.vault import Vault
 from schemas.codec import Codec
 from schemas.errors import BadMessage, Unavailable, UndecodableMessage
 from schemas.identity import dead_letter_id

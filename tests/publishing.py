@@ -13,10 +13,10 @@ from pydicom import Dataset
 
 from consumers.decoding.claim_check import data_set_at
 from consumers.serve_inference import group_name
-from radstream.broker import Outgoing
-from radstream.kafka import consumer, last_stable_offsets
-from radstream.kafka_broker import KafkaBroker
-from radstream.objects import s3_objects
+from radstream.broker.contract import Outgoing
+from radstream.broker.kafka import consumer, last_stable_offsets
+from radstream.broker.kafka_broker import KafkaBroker
+from radstream.objects.stores import s3_objects
 from radstream.registry import RegistryIds
 from radstream.settings import Settings
 from schemas.codec import Codec

@@ -9,7 +9,7 @@ from schemas.instance_received import InstanceReceived
 from schemas.words import Reason
 
 if TYPE_CHECKING:
-    from radstream.objects import Objects  # with an HTTP client, which a decoder needs not
+    from radstream.objects.stores import Objects  # with an HTTP client, which a decoder needs not
 
 #: A larger object is no radiograph (bytes): fetching it would hurt the images beside it.
 MAX_OBJECT_BYTES = 512 * 1024 * 1024

@@ -22,8 +22,8 @@ from consumers.imaging.inputs import InputSpec
 from consumers.lanes.precedence import Precedence
 from consumers.lanes.queue import EVERYBODY, STAT_ALONE, LaneQueue
 from radstream.logs import get_log
-from radstream.objects import Objects
-from radstream.waiting import limit_waiting
+from radstream.objects.stores import Objects
+from radstream.objects.waiting import limit_waiting
 from schemas.errors import NotEvaluable, RadStreamError
 from schemas.instance_received import InstanceReceived
 from schemas.words import Lane, Reason

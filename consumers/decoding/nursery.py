@@ -15,8 +15,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from radstream.logs import get_log
+from radstream.objects.waiting import limit_waiting
 from radstream.settings import process_environment
-from radstream.waiting import limit_waiting
 
 _START_SECONDS = 60.0
 _STOP_SECONDS = 2.0

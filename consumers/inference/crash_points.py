@@ -7,7 +7,7 @@ from enum import StrEnum, unique
 from consumers.decoding.decoders import Fetched
 from consumers.imaging.inputs import InputSpec
 from consumers.inference.group import Pool
-from radstream.broker import GroupReader, Offsets, Outgoing, TransactionalWriter
+from radstream.broker.contract import GroupReader, Offsets, Outgoing, TransactionalWriter
 from radstream.crash_points import CrashPoints
 from schemas.instance_received import InstanceReceived
 

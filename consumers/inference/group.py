@@ -20,7 +20,7 @@ from consumers.meters.instruments import Instruments
 from consumers.models.loaded import Assignment, Assignments
 from consumers.results.heatmaps import HeatMaps, Wanted, key_of
 from consumers.results.outcome import Answering, Asked, evaluated, not_evaluated
-from radstream.broker import Message, Outgoing
+from radstream.broker.contract import Message, Outgoing
 from radstream.logs import get_log
 from radstream.traces import NO_TRACES, Traces
 from schemas.codec import Codec

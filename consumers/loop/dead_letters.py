@@ -4,8 +4,8 @@ from datetime import datetime
 from uuid import UUID
 
 from consumers.loop.headers import onward
-from radstream.broker import Message, Outgoing
-from radstream.vault import Vault
+from radstream.broker.contract import Message, Outgoing
+from radstream.journal.vault import Vault
 from schemas.codec import Codec
 from schemas.errors import BadMessage, cause_of
 from schemas.identity import dead_letter_id

@@ -12,7 +12,7 @@ from consumers.loop.starting import Pulse
 from consumers.loop.verdicts import RetryLimit
 from consumers.loop.window import InHand
 from consumers.meters.instruments import Instruments
-from radstream.broker import Broker, Message, Outgoing
+from radstream.broker.contract import Broker, Message, Outgoing
 from radstream.service import Health
 from radstream.traces import NO_TRACES, Traces
 

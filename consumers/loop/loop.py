@@ -17,7 +17,7 @@ from consumers.loop.spans import batch_spans
 from consumers.loop.starting import patiently
 from consumers.loop.verdicts import DeadLetter, Hold, Retry, decide, tried
 from consumers.loop.window import InHand, Window, next_offsets
-from radstream.broker import Message, Outgoing
+from radstream.broker.contract import Message, Outgoing
 from radstream.logs import get_log
 from radstream.service import Stop
 from schemas.errors import KafkaDown, RadStreamError, TransactionAborted, Unavailable, cause_of

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Protocol
 
-from radstream.broker import GroupReader, Offsets, Outgoing, TransactionalWriter, Writer
+from radstream.broker.contract import GroupReader, Offsets, Outgoing, TransactionalWriter, Writer
 from schemas.errors import KafkaDown, TransactionAborted
 
 

@@ -9,9 +9,18 @@ from datetime import datetime
 from hashlib import sha256
 
 from consumers.loop.publish import Publisher
-from radstream.broker import Broker, GroupReader, Message, Offsets, Outgoing, Partition, TransactionalWriter, Writer
+from radstream.broker.contract import (
+    Broker,
+    GroupReader,
+    Message,
+    Offsets,
+    Outgoing,
+    Partition,
+    TransactionalWriter,
+    Writer,
+)
+from radstream.broker.stretch import Stretch
 from radstream.service import Stop
-from radstream.stretch import Stretch
 from schemas.codec import Codec
 from schemas.topics import COMPLETED, REPLAYED, SHADOWED
 
@@ -121,7 +130,7 @@ class StretchBroker:
         self._told = told
 
     def begin_group(self, group: str, topics: Sequence[str], *, at_end: bool = False) -> bool:
-        """Do nothing: `radstream.stretch.begin_at` did."""
+        """Do nothing: `radstream.broker.stretch.begin_at` did."""
         return self._inner.begin_group(group, topics, at_end=at_end)
 
     def reader(

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from consumers.loop.window import InHand
-from radstream.broker import Message, Outgoing
+from radstream.broker.contract import Message, Outgoing
 from radstream.traces import Span, SpanContext, SpanKind, Traces
 from schemas.inference_completed import InferenceCompleted
 

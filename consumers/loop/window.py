@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Generic, TypeVar
 
-from radstream.broker import Message, Offsets, Partition
+from radstream.broker.contract import Message, Offsets, Partition
 
 T = TypeVar("T")
 

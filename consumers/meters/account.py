@@ -11,7 +11,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from consumers.meters.looking import looking
-from radstream.lag_process import LagProcess
+from radstream.lag.process import LagProcess
 from radstream.reconciliation import Account, count, horizon, reconciled
 from radstream.settings import Settings
 

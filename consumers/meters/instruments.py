@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
 
-from radstream.broker import Partition
-from radstream.lag import lane_of
+from radstream.broker.contract import Partition
+from radstream.lag.lag import lane_of
 from schemas.inference_completed import InferenceCompleted
 from schemas.words import Lane
 

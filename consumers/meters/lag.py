@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from prometheus_client import REGISTRY, CollectorRegistry, Gauge
 
 from consumers.meters.looking import looking
-from radstream.lag import GroupLag
-from radstream.lag_process import LagProcess
-from radstream.lag_rules import LagState
+from radstream.lag.lag import GroupLag
+from radstream.lag.process import LagProcess
+from radstream.lag.rules import LagState
 from radstream.settings import Settings
 
 #: Looks that one verdict rests on: as many as Burrow's own.

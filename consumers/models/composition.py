@@ -8,9 +8,9 @@ from consumers.models.deployed import Deployed, Follower
 from consumers.models.loaded import LoadedModel, load_model
 from consumers.models.shelf import Shelf
 from consumers.packages.places import Places
-from radstream.deployments import DeploymentLog, digest_of, write_deployment
-from radstream.next_assignment import Parts, without
-from radstream.objects import s3_objects
+from radstream.deployments.log import DeploymentLog, digest_of, write_deployment
+from radstream.deployments.next_assignment import Parts, without
+from radstream.objects.stores import s3_objects
 from radstream.service import Health
 from radstream.settings import Settings
 from schemas.codec import Codec

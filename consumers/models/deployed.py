@@ -15,8 +15,8 @@ from consumers.loop.headers import Address
 from consumers.models.loaded import Assignment
 from consumers.models.shelf import Shelf
 from consumers.results.outcome import Named
-from radstream.assignments import Chosen, choose, shadow_of, versions_of
-from radstream.deployments import LEAD
+from radstream.deployments.assignments import Chosen, choose, shadow_of, versions_of
+from radstream.deployments.log import LEAD
 from radstream.logs import get_log
 from radstream.service import Health, Stop
 from schemas.errors import BadMessage, DeploymentRefused, KafkaDown, ModelLoading, ModelRefused, Unavailable

@@ -13,7 +13,7 @@ from pathlib import Path
 from consumers.packages.ensembles import Member
 from consumers.packages.manifest import Manifest
 from consumers.packages.package import ModelPackage, digest, files_of, load_package
-from radstream.objects import Objects
+from radstream.objects.stores import Objects
 from schemas.errors import ModelRefused, ObjectMissing
 from schemas.model_package import MANIFEST, package_key
 

@@ -16,7 +16,7 @@ from prometheus_client import Counter
 
 from consumers.imaging.decision import Operating, decide
 from consumers.imaging.heatmap import png_of
-from radstream.objects import Objects
+from radstream.objects.stores import Objects
 from schemas.words import Role
 
 STORED = Counter("radstream_heatmaps_stored", "Heat maps that were put to the object store")

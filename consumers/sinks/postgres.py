@@ -8,7 +8,7 @@ from typing import Protocol
 from consumers.loop.dead_letters import DeadLetters
 from consumers.loop.headers import address
 from consumers.loop.window import InHand
-from radstream.broker import Message, Outgoing
+from radstream.broker.contract import Message, Outgoing
 from schemas.codec import Codec
 from schemas.errors import BadMessage, UndecodableMessage
 from schemas.inference_completed import InferenceCompleted

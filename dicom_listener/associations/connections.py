@@ -19,8 +19,8 @@ from dicom_listener.associations.buffered_socket import BufferedSocket
 from dicom_listener.associations.gate import Gate
 from dicom_listener.associations.porch import Caller
 from dicom_listener.associations.upper_layer import Door, StoreDul
+from radstream.objects.waiting import limit_waiting
 from radstream.settings import Settings
-from radstream.waiting import limit_waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import psycopg2
 
 from dicom_listener.commitment.words import CommitmentRequest, Reference, RequestRefused
+from radstream.journal.vault import Vault
 from radstream.logs import get_log
 from radstream.postgres import Transactions
-from radstream.vault import Vault
 from schemas.errors import BadMessage
 from schemas.identity import Pseudonyms
 

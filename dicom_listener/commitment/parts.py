@@ -9,11 +9,11 @@ from dicom_listener.commitment.book import CommitmentBook
 from dicom_listener.commitment.reports import Reports, ReportTerms
 from dicom_listener.commitment.scp import CommitmentDesk
 from dicom_listener.commitment.verdicts import Archive, NoArchive
-from radstream.objects import Objects
+from radstream.journal.vault import Vault
+from radstream.objects.stores import Objects
 from radstream.postgres import Transactions, connect
 from radstream.settings import Settings
-from radstream.spool import waiting
-from radstream.vault import Vault
+from radstream.spool.spool import waiting
 from schemas.errors import SettingInvalid
 from schemas.identity import Pseudonyms
 

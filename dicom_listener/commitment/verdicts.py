@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from dicom_listener.commitment.words import CommitmentRequest, FailureReason, Reference, Verdicts
-from radstream.objects import Objects
+from radstream.journal.vault import Vault
+from radstream.objects.stores import Objects
 from radstream.postgres import Transactions
-from radstream.vault import Vault
 from schemas.errors import BadMessage, ObjectStoreDown
 from schemas.identity import Pseudonyms
 

@@ -8,7 +8,7 @@ import time
 
 from confluent_kafka import Producer
 
-from radstream.kafka import CALL_SECONDS, TRANSACTION_TIMEOUT_MS, producer, translated
+from radstream.broker.kafka import CALL_SECONDS, TRANSACTION_TIMEOUT_MS, producer, translated
 from radstream.settings import Settings
 
 #: Writers of a slot for each lane, under policy `published` and under `spool`, where nobody waits for the log (count).

@@ -19,11 +19,11 @@ from dicom_listener.forwarding.waiting_line import StudyLine
 from dicom_listener.forwarding.work import Ticket, Ways, Work
 from dicom_listener.forwarding.yielding import TRICKLE
 from dicom_listener.standard.header import Header
-from radstream.aligned import Held
 from radstream.logs import get_log
 from radstream.service import Stop
-from radstream.spool_entry import Entry
-from radstream.spool_names import received_at
+from radstream.spool.aligned import Held
+from radstream.spool.entry import Entry
+from radstream.spool.names import received_at
 from schemas.errors import Fenced, cause_of
 from schemas.words import Lane
 

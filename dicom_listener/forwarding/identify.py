@@ -1,8 +1,8 @@
 """From what was received to the event that says so. Pure."""
 
 from dicom_listener.standard.header import Header
-from radstream.registration import Arrival, Registered
-from radstream.spool_entry import Note
+from radstream.journal.registration import Arrival, Registered
+from radstream.spool.entry import Note
 from schemas.identity import Pseudonyms, object_key
 from schemas.instance_received import InstanceReceived
 

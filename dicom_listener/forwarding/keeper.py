@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from dicom_listener import instruments
 from radstream.logs import get_log
 from radstream.service import Stop
-from radstream.spool import Spool
+from radstream.spool.spool import Spool
 from schemas.errors import RadStreamError
 
 #: How often the spool is looked after (seconds).

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 
-from radstream.kafka import CALL_SECONDS, TRANSACTION_TIMEOUT_MS, reader, translated
+from radstream.broker.kafka import CALL_SECONDS, TRANSACTION_TIMEOUT_MS, reader, translated
 from radstream.settings import Settings
 from schemas.codec import Codec
 from schemas.errors import BadMessage, KafkaDown

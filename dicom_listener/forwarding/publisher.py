@@ -14,10 +14,10 @@ from dicom_listener.crash_points import Step
 from dicom_listener.forwarding.fences import Fences
 from dicom_listener.forwarding.log_reader import LogReader
 from dicom_listener.forwarding.partitioner import partition_of
+from radstream.broker.kafka import CALL_SECONDS, TRANSACTION_TIMEOUT_MS, translated
 from radstream.crash_points import CrashPoints
-from radstream.journal_writer import Doubt, Journal
-from radstream.kafka import CALL_SECONDS, TRANSACTION_TIMEOUT_MS, translated
-from radstream.registration import Arrival, Place, Registered
+from radstream.journal.registration import Arrival, Place, Registered
+from radstream.journal.writer import Doubt, Journal
 from radstream.settings import Settings
 from radstream.traces import SpanContext
 from schemas.codec import Codec

@@ -11,13 +11,13 @@ from dicom_listener.forwarding.publisher import Publisher
 from dicom_listener.forwarding.spans import Way
 from dicom_listener.forwarding.yielding import Yielding
 from dicom_listener.standard.header import Header
-from radstream.aligned import Held
 from radstream.crash_points import CrashPoints
-from radstream.journal_writer import Journal
-from radstream.objects import Objects
-from radstream.registration import Registered
-from radstream.spool import Spool
-from radstream.spool_entry import Entry
+from radstream.journal.registration import Registered
+from radstream.journal.writer import Journal
+from radstream.objects.stores import Objects
+from radstream.spool.aligned import Held
+from radstream.spool.entry import Entry
+from radstream.spool.spool import Spool
 from radstream.traces import NO_TRACES, Traces
 from schemas.identity import Pseudonyms
 from schemas.instance_received import InstanceReceived

@@ -5,7 +5,7 @@ import time
 
 from dicom_listener.forwarding.keeper import ROUND_SECONDS
 from dicom_listener.receiving.terms import Terms
-from radstream.spool import Spool
+from radstream.spool.spool import Spool
 from schemas.errors import SpoolFull
 from schemas.words import Lane
 

@@ -18,12 +18,12 @@ from dicom_listener.standard.header import Header, header_of_file, header_of_hea
 from dicom_listener.standard.part10 import preamble_and_meta
 from dicom_listener.standard.statuses import ClassNotNegotiated, StoreStatus, status_of
 from dicom_listener.standard.uids import well_formed
-from radstream.aligned import Held
 from radstream.crash_points import CrashPoints
-from radstream.incoming import Incoming
 from radstream.logs import get_log
-from radstream.spool import Spool
-from radstream.spool_entry import Entry, Note, translated
+from radstream.spool.aligned import Held
+from radstream.spool.entry import Entry, Note, translated
+from radstream.spool.incoming import Incoming
+from radstream.spool.spool import Spool
 from schemas.errors import ClassMismatch, MalformedUid, RadStreamError, SpoolFull, UnparsableDataSet
 from schemas.identity import data_set_hasher
 

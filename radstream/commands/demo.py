@@ -22,8 +22,8 @@ from radstream.commands.results import table_row
 from radstream.commands.send_files import Film, files_of, film_of
 from radstream.commands.send_scu import SUCCESS, Pace, Peer, send_films
 from radstream.commands.times import now
-from radstream.journal import pseudonyms_of
-from radstream.lag import measure
+from radstream.journal.journal import pseudonyms_of
+from radstream.lag.lag import measure
 from radstream.phantoms.dicom import write_phantoms
 from radstream.reconciliation import accounts
 from radstream.results import follow

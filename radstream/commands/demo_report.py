@@ -12,7 +12,7 @@ from radstream.commands import lag, reconcile
 from radstream.commands.demo_fates import Fate
 from radstream.commands.demo_labels import Quality
 from radstream.commands.output import console, print_table
-from radstream.lag import GroupLag
+from radstream.lag.lag import GroupLag
 from radstream.reconciliation import Account
 from schemas.window_evaluated import WindowEvaluated
 from training.intervals import Estimate

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from radstream.commands.output import print_json, print_table
-from radstream.lag import GroupLag, measure
+from radstream.lag.lag import GroupLag, measure
 from radstream.settings import Settings
 
 COLUMNS = ("group", "lane", "lag_messages", "lag_seconds", "oldest_waiting_seconds", "state")

@@ -8,16 +8,16 @@ from typing import Annotated
 
 import typer
 
-from radstream import recalls
-from radstream.assignments import history
+from radstream.broker.kafka_broker import KafkaBroker
+from radstream.broker.topic_reader import read_to_end
 from radstream.commands.model_rows import recalled_row, show, show_ensemble
 from radstream.commands.output import console, print_json, print_table, remarks, shortened
-from radstream.deployments import deploy_first, digest_of, read_history, write_deployment
-from radstream.kafka_broker import KafkaBroker
-from radstream.next_assignment import Parts, rollback
+from radstream.deployments import recalls
+from radstream.deployments.assignments import history
+from radstream.deployments.log import deploy_first, digest_of, read_history, write_deployment
+from radstream.deployments.next_assignment import Parts, rollback
 from radstream.registry import RegistryIds
 from radstream.settings import Settings
-from radstream.topic_reader import read_to_end
 from schemas.codec import Codec
 from schemas.errors import BadMessage, DeploymentRefused
 from schemas.model_deployed import ModelDeployed
@@ -194,7 +194,7 @@ def _verified(
     from consumers.models.composition import places  # noqa: PLC0415 - an engine's import takes a second
     from consumers.models.loaded import load_model  # noqa: PLC0415
     from consumers.packages.places import put_package  # noqa: PLC0415
-    from radstream.objects import s3_objects  # noqa: PLC0415
+    from radstream.objects.stores import s3_objects  # noqa: PLC0415
 
     package = places(settings).package(model, version, digest_of(past, version))
     loaded = load_model(package, settings.engine)

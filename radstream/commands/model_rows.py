@@ -9,8 +9,8 @@ from typing import Any
 from consumers.models.composition import places
 from radstream.commands.output import console, print_json, print_table
 from radstream.commands.times import now, rfc3339
-from radstream.deployments import digest_of
-from radstream.recalls import Recalled
+from radstream.deployments.log import digest_of
+from radstream.deployments.recalls import Recalled
 from radstream.settings import Settings
 from schemas.model_deployed import ModelDeployed
 from schemas.words import Role

@@ -10,17 +10,17 @@ from typing import Annotated, Any
 
 import typer
 
-from radstream.agreement import Comparison, compare
+from radstream.broker.kafka_broker import KafkaBroker
+from radstream.broker.stretch import begin_at, stretch_of
 from radstream.commands.output import print_json, print_table, remarks
 from radstream.commands.times import now, rfc3339, typed_moment
-from radstream.kafka_broker import KafkaBroker
+from radstream.deployments.agreement import Comparison, compare
+from radstream.journal.vault import Vault
 from radstream.logs import configure
-from radstream.objects import s3_objects
+from radstream.objects.stores import s3_objects
 from radstream.registry import RegistryIds
 from radstream.service import Health, Stop
 from radstream.settings import Settings
-from radstream.stretch import begin_at, stretch_of
-from radstream.vault import Vault
 from schemas.codec import Codec
 from schemas.errors import WrongCall
 from schemas.topics import RECEIVED_ROUTINE, RECEIVED_STAT

@@ -10,10 +10,10 @@ import pytest
 import stamina
 from confluent_kafka.admin import NewTopic
 
-from radstream.broker import Broker, GroupReader, Message, Outgoing, Partition
-from radstream.kafka import admin
-from radstream.kafka_broker import KafkaBroker, KafkaGroupReader
-from radstream.memory import MemoryBroker
+from radstream.broker.contract import Broker, GroupReader, Message, Outgoing, Partition
+from radstream.broker.kafka import admin
+from radstream.broker.kafka_broker import KafkaBroker, KafkaGroupReader
+from radstream.broker.memory import MemoryBroker
 from schemas.errors import Fenced, KafkaDown, OffsetUnknown, TransactionAborted
 
 PATIENCE_S = 20.0

@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import pytest
 
-from radstream.objects import MemoryObjects, Objects, s3_objects
+from radstream.objects.stores import MemoryObjects, Objects, s3_objects
 from schemas.errors import ObjectMissing
 
 

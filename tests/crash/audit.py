@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
-from radstream import kafka
-from radstream.journal import pseudonyms_of
-from radstream.objects import s3_objects
+from radstream.broker import kafka
+from radstream.broker.topic_reader import read_to_end
+from radstream.journal.journal import pseudonyms_of
+from radstream.objects.stores import s3_objects
 from radstream.postgres import connect
 from radstream.registry import RegistryIds
 from radstream.settings import Settings
-from radstream.topic_reader import read_to_end
 from schemas.codec import Codec
 from schemas.errors import BadMessage, ObjectMissing
 from schemas.identity import data_set_hasher, event_id

@@ -11,8 +11,8 @@ import pytest
 import stamina
 from confluent_kafka.admin import NewTopic
 
-from radstream.kafka import CALL_SECONDS, admin
-from radstream.kafka_broker import KafkaBroker
+from radstream.broker.kafka import CALL_SECONDS, admin
+from radstream.broker.kafka_broker import KafkaBroker
 from radstream.settings import Settings
 from radstream.stack.site import Site
 from schemas.errors import KafkaDown

@@ -12,17 +12,17 @@ from typing import Any
 from uuid import UUID
 
 from radstream import results as reading
-from radstream.broker import Message
+from radstream.broker.contract import Message
+from radstream.broker.topic_reader import read_to_end
 from radstream.commands.demo_fates import event_of
 from radstream.commands.send_files import Film, film_of
 from radstream.commands.send_scu import Peer
-from radstream.journal import pseudonyms_of
+from radstream.journal.journal import pseudonyms_of
 from radstream.registry import RegistryIds
 from radstream.settings import Settings
 from radstream.stack.components import BY_NAME
 from radstream.stack.site import Site
 from radstream.stack.supervision import Supervisor, alive
-from radstream.topic_reader import read_to_end
 from radstream.windows import all_windows
 from schemas.codec import Codec
 from schemas.inference_completed import InferenceCompleted

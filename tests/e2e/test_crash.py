@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from radstream.spool import waiting
+from radstream.spool.spool import waiting
 from schemas.inference_completed import InferenceCompleted
 from tests.e2e.conftest import TICK_SECONDS
 from tests.e2e.flood import Pacs, write_films

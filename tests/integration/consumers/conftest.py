@@ -8,11 +8,11 @@ from uuid import UUID
 
 import pytest
 
+from radstream.broker.kafka import last_stable_offsets, reader
+from radstream.broker.topic_reader import read_to_end
 from radstream.deadletters import letter
-from radstream.kafka import last_stable_offsets, reader
 from radstream.settings import Settings
 from radstream.stack.site import Site
-from radstream.topic_reader import read_to_end
 from schemas.errors import BadMessage
 from schemas.inference_completed import InferenceCompleted
 from schemas.message_dead_lettered import MessageDeadLettered

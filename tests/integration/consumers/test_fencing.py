@@ -11,9 +11,9 @@ import stamina
 from confluent_kafka.admin import NewTopic
 
 from consumers.loop.publish import InTransaction
-from radstream.broker import GroupReader, Message, Outgoing, Partition
-from radstream.kafka import CALL_SECONDS, admin
-from radstream.kafka_broker import KafkaBroker
+from radstream.broker.contract import GroupReader, Message, Outgoing, Partition
+from radstream.broker.kafka import CALL_SECONDS, admin
+from radstream.broker.kafka_broker import KafkaBroker
 from radstream.settings import Settings
 from radstream.stack.site import Site
 from schemas.errors import KafkaDown, TransactionAborted

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from consumers.results.heatmaps import key_of
-from radstream.objects import s3_objects
+from radstream.objects.stores import s3_objects
 from radstream.settings import Settings
 from radstream.stack.probes import health
 from schemas.inference_completed import InferenceCompleted

@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 
 from radstream.deadletters import letter, letters
-from radstream.lag import GroupLag, LagState, measure
+from radstream.lag.lag import GroupLag, LagState, measure
 from radstream.settings import Settings
 from schemas.errors import NoSuchLetter
 from schemas.topics import RECEIVED_STAT

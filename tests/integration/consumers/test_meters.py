@@ -7,7 +7,7 @@ from contextlib import closing, suppress
 
 import pytest
 
-from radstream.lag_process import LagProcess
+from radstream.lag.process import LagProcess
 from radstream.settings import Settings
 from schemas.errors import KafkaDown
 from schemas.words import Lane

@@ -12,12 +12,12 @@ from urllib.request import urlopen
 
 import pytest
 
-from radstream.assignments import is_canary
-from radstream.deployments import package_digest, write_deployment
-from radstream.kafka import last_stable_offsets, reader
-from radstream.next_assignment import Parts
+from radstream.broker.kafka import last_stable_offsets, reader
+from radstream.broker.topic_reader import read_to_end
+from radstream.deployments.assignments import is_canary
+from radstream.deployments.log import package_digest, write_deployment
+from radstream.deployments.next_assignment import Parts
 from radstream.stack.probes import health
-from radstream.topic_reader import read_to_end
 from schemas.errors import DeploymentRefused
 from schemas.inference_completed import InferenceCompleted
 from schemas.model_deployed import ModelDeployed

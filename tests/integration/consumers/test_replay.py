@@ -12,9 +12,9 @@ from uuid import UUID
 
 import pytest
 
+from radstream.broker.topic_reader import read_to_end
 from radstream.settings import Settings
 from radstream.stack.site import Site
-from radstream.topic_reader import read_to_end
 from schemas.inference_completed import InferenceCompleted
 from schemas.topics import REPLAYED
 from schemas.words import Lane

@@ -10,8 +10,8 @@ from uuid import UUID
 import pytest
 
 from radstream.deadletters import letters, replay
-from radstream.deployments import package_digest, write_deployment
-from radstream.next_assignment import Parts
+from radstream.deployments.log import package_digest, write_deployment
+from radstream.deployments.next_assignment import Parts
 from radstream.postgres import connect
 from radstream.settings import Settings
 from schemas.inference_completed import InferenceCompleted

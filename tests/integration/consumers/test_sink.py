@@ -9,8 +9,8 @@ from uuid import UUID, uuid4
 import pytest
 from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
 
-from radstream.broker import Outgoing
-from radstream.kafka import admin
+from radstream.broker.contract import Outgoing
+from radstream.broker.kafka import admin
 from radstream.postgres import connect
 from radstream.recent import Recent
 from radstream.results import results

@@ -13,7 +13,7 @@ from uuid import uuid4
 from typer.testing import CliRunner
 
 from radstream.commands.model import app
-from radstream.deployments import read_history
+from radstream.deployments.log import read_history
 from radstream.settings import Settings
 from schemas.errors import RadStreamError
 from schemas.inference_completed import InferenceCompleted

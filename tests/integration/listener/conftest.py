@@ -10,14 +10,14 @@ import psycopg2.extras
 import pytest
 from confluent_kafka import KafkaError, TopicPartition
 
-from radstream.journal import JournalReader, pseudonyms_of
-from radstream.kafka import reader
-from radstream.objects import s3_objects
+from radstream.broker.kafka import reader
+from radstream.journal.journal import JournalReader, pseudonyms_of
+from radstream.journal.vault import Vault
+from radstream.objects.stores import s3_objects
 from radstream.postgres import connect
 from radstream.registry import RegistryIds
 from radstream.settings import Settings
 from radstream.stack.site import Site
-from radstream.vault import Vault
 from schemas.codec import Codec
 from schemas.errors import BadMessage
 from schemas.instance_received import InstanceReceived

@@ -6,7 +6,7 @@ import pytest
 
 from dicom_listener.crash_points import Step
 from dicom_listener.standard.statuses import StoreStatus
-from radstream.kafka import producer
+from radstream.broker.kafka import producer
 from schemas.topics import RECEIVED_ROUTINE, STUDY_PARTITIONS
 from tests.integration.listener.conftest import Listening
 from tests.integration.listener.films import film

@@ -11,7 +11,7 @@ import pytest
 
 from dicom_listener.standard.command_set import HIGH_PRIORITY
 from dicom_listener.standard.statuses import StoreStatus
-from radstream.journal import pseudonyms_of
+from radstream.journal.journal import pseudonyms_of
 from schemas.identity import data_set_hasher
 from schemas.words import Lane
 from tests.integration.listener.conftest import Listening

@@ -7,12 +7,12 @@ from uuid import uuid4
 
 import pytest
 
-from radstream.journal import pseudonyms_of
-from radstream.journal_writer import Journal
+from radstream.journal.journal import pseudonyms_of
+from radstream.journal.registration import Arrival, Place
+from radstream.journal.vault import Vault
+from radstream.journal.writer import Journal
 from radstream.postgres import connect
-from radstream.registration import Arrival, Place
 from radstream.settings import Settings
-from radstream.vault import Vault
 from schemas.identity import object_key
 from schemas.words import Lane
 

@@ -14,13 +14,13 @@ from dicom_listener.forwarding.identify import arrival_of, event_of
 from dicom_listener.forwarding.publisher import Publisher
 from dicom_listener.standard.header import Header
 from radstream.crash_points import CrashPoints
-from radstream.journal import pseudonyms_of
-from radstream.journal_writer import Journal
+from radstream.journal.journal import pseudonyms_of
+from radstream.journal.vault import Vault
+from radstream.journal.writer import Journal
 from radstream.postgres import connect
 from radstream.registry import RegistryIds
 from radstream.settings import Settings
-from radstream.spool_entry import Note
-from radstream.vault import Vault
+from radstream.spool.entry import Note
 from schemas.codec import Codec
 from schemas.errors import PostgresDown
 from schemas.words import Lane

@@ -8,12 +8,12 @@ import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import NewTopic
 
-from radstream.kafka import CALL_SECONDS, admin
+from radstream.broker.kafka import CALL_SECONDS, admin
+from radstream.broker.topic_reader import read_to_end
 from radstream.settings import Settings
 from radstream.stack.probes import kafka
 from radstream.stack.site import Site
 from radstream.stack.supervision import Supervisor
-from radstream.topic_reader import read_to_end
 from tests.running import until
 
 pytestmark = pytest.mark.stack

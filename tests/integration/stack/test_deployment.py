@@ -14,9 +14,9 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # re-exported
 )
 
 from radstream import deploy
-from radstream.deployments import read_history
-from radstream.kafka import admin, consumer, producer
-from radstream.objects import s3_objects
+from radstream.broker.kafka import admin, consumer, producer
+from radstream.deployments.log import read_history
+from radstream.objects.stores import s3_objects
 from radstream.registry import COMPATIBILITY, RegistryIds
 from radstream.settings import Settings
 from schemas.topics import COMPLETED, RECEIVED_STAT, TICK, TOPICS

@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 
 from confluent_kafka import ConsumerGroupTopicPartitions, Producer, TopicPartition
 
-from radstream import kafka
+from radstream.broker import kafka
 from radstream.registry import RegistryIds
 from radstream.settings import Settings
 from radstream.windows import all_windows

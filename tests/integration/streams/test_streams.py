@@ -9,9 +9,9 @@ from uuid import uuid4
 
 import pytest
 
-from radstream.deployments import write_deployment
-from radstream.next_assignment import Parts
-from radstream.objects import s3_objects
+from radstream.deployments.log import write_deployment
+from radstream.deployments.next_assignment import Parts
+from radstream.objects.stores import s3_objects
 from radstream.settings import Settings
 from radstream.windows import all_windows, latest_windows
 from schemas.identity import dead_letter_id

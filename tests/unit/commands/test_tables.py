@@ -8,7 +8,7 @@ from uuid import UUID
 
 from radstream.commands import dlq, drift, lag
 from radstream.commands import results as shown
-from radstream.lag import GroupLag, LagState
+from radstream.lag.lag import GroupLag, LagState
 from radstream.reconciliation import IN_FLIGHT, Counted, horizon, reconciled
 from radstream.results import Result
 from schemas.message_dead_lettered import MessageDeadLettered

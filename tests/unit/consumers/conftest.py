@@ -16,8 +16,8 @@ from consumers.loop.loop import Loop
 from consumers.loop.publish import InTransaction
 from consumers.loop.window import InHand
 from consumers.meters.instruments import Instruments
-from radstream.broker import GroupReader, Message, Offsets, Outgoing, Partition
-from radstream.memory import MemoryBroker
+from radstream.broker.contract import GroupReader, Message, Offsets, Outgoing, Partition
+from radstream.broker.memory import MemoryBroker
 from radstream.service import Health
 from schemas.errors import TransactionAborted
 

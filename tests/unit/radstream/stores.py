@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 import urllib3
 from minio import Minio
 
-from radstream.object_fetch import Fetcher
-from radstream.objects import S3Objects
+from radstream.objects.fetch import Fetcher
+from radstream.objects.stores import S3Objects
 
 SIZE = 100_000
 BODY = bytes(range(250)) * (SIZE // 250)

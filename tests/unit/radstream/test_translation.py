@@ -5,8 +5,8 @@ import urllib3
 from confluent_kafka import KafkaError
 from minio.error import S3Error
 
-from radstream.kafka import translate
-from radstream.objects import ERROR_OF, translated
+from radstream.broker.kafka import translate
+from radstream.objects.stores import ERROR_OF, translated
 from radstream.registry import RegistryIds
 from schemas.errors import Fenced, KafkaDown, ObjectMissing, ObjectStoreDown, RegistryDown, TransactionAborted
 

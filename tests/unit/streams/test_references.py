@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from radstream.objects import MemoryObjects
+from radstream.objects.stores import MemoryObjects
 from schemas.errors import ObjectStoreDown
 from schemas.model_package import MANIFEST, REFERENCE, package_key
 from streams.packages import DeployedPackages

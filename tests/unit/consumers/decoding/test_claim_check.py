@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from consumers.decoding.claim_check import MAX_OBJECT_BYTES, data_set_at, fetch
-from radstream.objects import MemoryObjects
+from radstream.objects.stores import MemoryObjects
 from schemas.errors import NotEvaluable, ObjectCorrupt, ObjectMissing
 from schemas.identity import data_set_hasher
 from schemas.instance_received import InstanceReceived

@@ -25,7 +25,7 @@ from consumers.imaging.prepare import prepare
 from consumers.imaging.preprocess import InputSpec
 from consumers.lanes.precedence import Precedence
 from consumers.lanes.right_of_way import RightOfWay
-from radstream.objects import MemoryObjects
+from radstream.objects.stores import MemoryObjects
 from radstream.phantoms.dicom import phantom
 from schemas.errors import NotEvaluable, ObjectCorrupt, ObjectMissing
 from schemas.instance_received import InstanceReceived

@@ -8,9 +8,9 @@ import pytest
 
 from consumers.inference.crash_points import MortalPool, MortalWriter, Step
 from consumers.loop.publish import InTransaction
-from radstream.broker import Outgoing, Partition
+from radstream.broker.contract import Outgoing, Partition
+from radstream.broker.memory import MemoryBroker
 from radstream.crash_points import CrashPoints
-from radstream.memory import MemoryBroker
 from schemas.errors import SettingInvalid
 
 if TYPE_CHECKING:

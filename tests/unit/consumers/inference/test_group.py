@@ -31,11 +31,11 @@ from consumers.models.loaded import Assignment
 from consumers.results.heatmaps import HeatMaps, Which
 from consumers.results.outcome import Answering, Asked, Named, evaluated
 from consumers.results.worth import Novelty, Worth
-from radstream.broker import Message, Outgoing
-from radstream.memory import MemoryBroker
-from radstream.objects import MemoryObjects
+from radstream.broker.contract import Message, Outgoing
+from radstream.broker.memory import MemoryBroker
+from radstream.journal.vault import Vault
+from radstream.objects.stores import MemoryObjects
 from radstream.service import Health
-from radstream.vault import Vault
 from schemas.codec import Codec
 from schemas.errors import NotEvaluable, ObjectStoreDown, RadStreamError
 from schemas.identity import data_set_hasher, result_id

@@ -21,10 +21,10 @@ from consumers.loop.loop import Loop
 from consumers.loop.publish import InTransaction
 from consumers.loop.replaying import Aside, Progress, StretchBroker, replay_group
 from consumers.meters.instruments import Instruments
-from radstream.broker import Outgoing, Partition
-from radstream.memory import MemoryBroker
+from radstream.broker.contract import Outgoing, Partition
+from radstream.broker.memory import MemoryBroker
+from radstream.broker.stretch import Stretch
 from radstream.service import Health, Stop
-from radstream.stretch import Stretch
 from schemas.codec import Codec
 from schemas.errors import NotEvaluable, ObjectMissing
 from schemas.instance_received import InstanceReceived
@@ -149,7 +149,7 @@ def test_no_sink_and_no_stream_reads_replayed_results() -> None:
         if naming.search(path.read_text())
     }
 
-    assert found == {"schemas/topics.py", "consumers/loop/replaying.py", "radstream/agreement.py"}
+    assert found == {"schemas/topics.py", "consumers/loop/replaying.py", "radstream/deployments/agreement.py"}
 
 
 def test_two_calls_with_other_times_are_two_replays() -> None:

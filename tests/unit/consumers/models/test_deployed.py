@@ -14,7 +14,7 @@ from consumers.loop.headers import Address
 from consumers.models.deployed import Deployed, Follower
 from consumers.models.loaded import LoadedModel
 from consumers.models.shelf import Shelf
-from radstream.deployments import LEAD
+from radstream.deployments.log import LEAD
 from radstream.service import Health
 from schemas.errors import BadMessage, KafkaDown, ModelLoading, ModelRefused, ObjectStoreDown
 from schemas.instance_received import InstanceReceived

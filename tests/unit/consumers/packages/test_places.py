@@ -9,7 +9,7 @@ import pytest
 
 from consumers.packages.package import digest, load_package
 from consumers.packages.places import Places, put_package
-from radstream.objects import MemoryObjects
+from radstream.objects.stores import MemoryObjects
 from schemas.errors import ModelRefused
 from schemas.model_package import GRAPH, MANIFEST
 

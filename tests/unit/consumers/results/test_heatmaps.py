@@ -30,11 +30,11 @@ from consumers.loop.publish import InTransaction
 from consumers.meters.instruments import Instruments
 from consumers.models.loaded import Assignment, OneModel
 from consumers.results.heatmaps import HeatMaps, Wanted, Which, key_of
-from radstream.broker import Outgoing, Partition
-from radstream.memory import MemoryBroker
-from radstream.objects import MemoryObjects
+from radstream.broker.contract import Outgoing, Partition
+from radstream.broker.memory import MemoryBroker
+from radstream.journal.vault import Vault
+from radstream.objects.stores import MemoryObjects
 from radstream.service import Health
-from radstream.vault import Vault
 from schemas.codec import Codec
 from schemas.errors import ObjectStoreDown
 from schemas.identity import result_id

@@ -21,9 +21,9 @@ from dicom_listener.commitment.words import (
     read_request,
     report_of,
 )
-from radstream.objects import MemoryObjects
+from radstream.journal.vault import Vault
+from radstream.objects.stores import MemoryObjects
 from radstream.settings import Settings
-from radstream.vault import Vault
 from schemas.errors import SettingInvalid
 from schemas.identity import Pseudonyms
 

@@ -8,9 +8,9 @@ import pytest
 
 from dicom_listener.forwarding.identify import age_band, arrival_of, event_of
 from dicom_listener.standard.header import Header
-from radstream.journal import identity_of
-from radstream.registration import Registered
-from radstream.spool_entry import Note
+from radstream.journal.journal import identity_of
+from radstream.journal.registration import Registered
+from radstream.spool.entry import Note
 from schemas.identity import Pseudonyms
 from schemas.words import Lane
 

@@ -9,7 +9,7 @@ from dicom_listener.forwarding.side_by_side import SideBySide
 from dicom_listener.forwarding.work import Ticket, Work
 
 if TYPE_CHECKING:
-    from radstream.spool_entry import Entry
+    from radstream.spool.entry import Entry
 
 
 def _works(count: int) -> list[Work]:

@@ -9,7 +9,7 @@ from dicom_listener.forwarding.work import Ticket, Work
 from dicom_listener.standard.header import Header
 
 if TYPE_CHECKING:
-    from radstream.spool_entry import Entry
+    from radstream.spool.entry import Entry
 
 
 def _work(study: str) -> Work:

@@ -11,8 +11,8 @@ import pytest
 from dicom_listener.forwarding.keeper import ROUND_SECONDS
 from dicom_listener.receiving.admission import Admission
 from dicom_listener.receiving.terms import Terms
-from radstream.spool import Spool
-from radstream.spool_entry import Note
+from radstream.spool.entry import Note
+from radstream.spool.spool import Spool
 from schemas.errors import SpoolFull
 from schemas.words import Lane
 

@@ -1,0 +1,1 @@
+"""The log: the contract of a broker, Apache Kafka behind it, and its twin in memory."""

@@ -1,0 +1,1 @@
+"""The journal of the listener in PostgreSQL, and the vault of identifiers."""

@@ -1,0 +1,1 @@
+"""How far groups are behind, and what Burrow would say of it."""

@@ -1,0 +1,1 @@
+"""Objects by key: S3 behind it, and its twin in memory."""
