@@ -17,7 +17,7 @@ from radstream.results import Result
 from radstream.stack.site import site_of
 from schemas.errors import WrongCall
 from schemas.identity import Pseudonyms, data_set_hasher, event_id, result_id
-from tests.unit.commands.test_tables import RESULT
+from tests.unit.radstream.commands.test_tables import RESULT
 from training.splits import Part, part_of
 
 KEYS = Pseudonyms(b"k" * 32, "1")

@@ -24,7 +24,7 @@ from consumers.imaging.preprocess import InputSpec
 from consumers.imaging.reduced import HALVED, Halved
 from consumers.packages.package import load_package
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 PACKAGE = ROOT / "models" / "chest-pneumonia" / "1.0.0"
 REAL = ROOT.parent / "shared" / "data" / "kermany_fullres"
 J2K, HTJ2K = "1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.201"

@@ -18,7 +18,7 @@ from training.datasets import Film, read_films
 from training.measures import area_under_curve
 from training.splits import Part, part_of
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 SHIPPED = ROOT / "models" / "chest-pneumonia" / "1.0.0"
 FILMS = ROOT.parent / "shared" / "data" / "kermany"
 needs_films = pytest.mark.skipif(not FILMS.is_dir(), reason="the films of ../shared/data are not on this machine")
