@@ -189,14 +189,16 @@ def test_each_watermark_is_of_the_disk(disk: Disk, on_disk: Callable[..., Listen
     def stat() -> int:
         return listening.send(film(), called_ae="RADSTREAM_STAT")
 
+    def refused(sent: Callable[[], int], percent: float) -> bool:
+        """Fill the disk anew: forwarded files that are removed meanwhile give room, and what it says is believed."""
+        disk.fill(percent)
+        return sent() == StoreStatus.OUT_OF_RESOURCES
+
     disk.fill(50)
     assert {routine() for _ in range(20)} == {StoreStatus.SUCCESS}  # 10 MiB: forwarded files make room for them
-    # What the disk says is believed for a moment.
-    disk.fill(70)
-    until(lambda: routine() == StoreStatus.OUT_OF_RESOURCES, 10, "taken over the first mark")
+    until(lambda: refused(routine, 70), 10, "taken over the first mark")
     assert stat() == StoreStatus.SUCCESS
-    disk.fill(90)
-    until(lambda: stat() == StoreStatus.OUT_OF_RESOURCES, 10, "taken over the second mark")
+    until(lambda: refused(stat, 90), 10, "taken over the second mark")
     assert routine() == StoreStatus.OUT_OF_RESOURCES
     disk.ballast.unlink()
     until(lambda: routine() == StoreStatus.SUCCESS, 10, "refused though there is room")
