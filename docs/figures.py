@@ -152,8 +152,10 @@ def first_screen() -> str:
         f"AUC {auc['value']:.4f} ({auc['low']:.4f} to {auc['high']:.4f}), "
         f"recall {100 * recall['value']:.1f} % ({100 * recall['low']:.1f} to {100 * recall['high']:.1f})"
     )
+    days = sorted({measured(name)["measured_at"][:10] for name in FIRST})
+    when = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
     where = (
-        f"{machine['machine']['cores']} cores ({machine['machine']['processor']}), {machine['measured_at'][:10]}; "
+        f"{machine['machine']['cores']} cores ({machine['machine']['processor']}), {when}; "
         "commands and the rest: [docs/figures.md](docs/figures.md)."
     )
     return "\n".join(
