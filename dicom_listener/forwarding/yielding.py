@@ -48,12 +48,16 @@ class Yielding:
             self._in_hand += step
             self._board.arriving(self._worker, self._in_hand, self._clock())
 
+    def leaves_cores(self, cores: int) -> bool:
+        """Say whether the only object that arrives here may use two cores, of so many that all processes share."""
+        return self._in_hand <= 1 and 2 * self._board.arrivals()[0] <= cores
+
     def is_pressed(self) -> bool:
         """Say whether objects arrive, and what they need comes before forwarding."""
         if not self._yields:
             return False
         arriving, last = self._board.arrivals()
-        return (arriving or self._clock() - last < _CALM_SECONDS) and not self._is_filling()
+        return (arriving > 0 or self._clock() - last < _CALM_SECONDS) and not self._is_filling()
 
     def must_wait(self, under_way: int) -> bool:
         """Say whether the next routine images must wait, while `under_way` are being forwarded (count)."""

@@ -59,10 +59,10 @@ class Board:
         """Clear the line of a worker that is gone."""
         self.arriving(worker, 0, 0.0)
 
-    def arrivals(self) -> tuple[bool, float]:
-        """Say whether objects are arriving anywhere, and when one last began or ended."""
+    def arrivals(self) -> tuple[int, float]:
+        """Say how many objects are arriving, anywhere (count), and when one last began or ended."""
         lines = [_LINE.unpack_from(self._memory, worker * _LINE.size) for worker in range(self.processes)]
-        return any(objects > 0 for objects, _ in lines), max(at for _, at in lines)
+        return sum(objects for objects, _ in lines), max(at for _, at in lines)
 
     def take(self, name: str, tokens: float, per_second: float) -> float:
         """Take tokens of a sender's rate, which may be more than there are; give the wait before the next (seconds).

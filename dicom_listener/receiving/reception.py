@@ -1,7 +1,10 @@
 """What a C-STORE goes through from its command to its answer (promise 1)."""
 
+import os
 import threading
 import time
+from collections.abc import Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -21,6 +24,7 @@ from dicom_listener.standard.uids import well_formed
 from radstream.crash_points import CrashPoints
 from radstream.logs import get_log
 from radstream.spool.aligned import Held
+from radstream.spool.aside import Aside
 from radstream.spool.entry import Entry, Note, translated
 from radstream.spool.incoming import Incoming
 from radstream.spool.spool import Spool
@@ -47,6 +51,8 @@ class Reception:
         self.holds = terms.policy == "published"  # an image in memory: it is stored at once
         self.admission = Admission(spool, terms)
         self._yielding = yielding
+        self._threads = [ThreadPoolExecutor(1, name) for name in ("writing", "hashing")]
+        self._cores = len(os.sched_getaffinity(0))
         self._in_hand = 0
         self._guard = threading.Condition()
 
@@ -71,6 +77,10 @@ class Reception:
         """Wait until no object is in hand; say whether that is so."""
         with self._guard:
             return self._guard.wait_for(lambda: self._in_hand == 0, seconds)
+
+    def spare_threads(self) -> Sequence[Executor]:
+        """Give who writes and who hashes a piece while the next one arrives: nobody where all cores receive."""
+        return self._threads if self._yielding.leaves_cores(self._cores) else ()
 
     def _count(self, step: int) -> None:
         self._yielding.receiving(step)
@@ -186,7 +196,9 @@ class StoreReceipt:
 
     def _open(self) -> None:
         head = preamble_and_meta(self._request.sop_class_uid, self._request.sop_instance_uid, self._transfer_syntax_uid)
-        self._incoming = self._reception.spool.begin(head, self._hasher, holds=self._reception.holds)
+        self._incoming = self._reception.spool.begin(
+            head, self._hasher, holds=self._reception.holds, aside=Aside(self._reception.spare_threads)
+        )
         self._offset = len(head)
 
     def _refuse(self, error: RadStreamError) -> None:

@@ -2,10 +2,12 @@
 
 import os
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 from radstream.spool.aligned import BLOCK_BYTES, PIECE_BYTES, Held
+from radstream.spool.aside import Aside
 from radstream.spool.entry import FOOTER_BYTES, Note, footer, spool_full, translated
 from radstream.spool.names import Place
 from radstream.spool.segment import Segment
@@ -25,18 +27,27 @@ class Hasher(Protocol):
 class Incoming:
     """An image whose bytes are arriving: memory does not grow with it. Not thread-safe.
 
-    Bytes are put where `room` says, then `took` counts them; a whole piece is hashed and written at once.
+    Bytes are put where `room` says, then `took` counts them; a whole piece is written and hashed, at once or aside.
     """
 
-    def __init__(
-        self, segments: Segments, part: str, head: bytes = b"", hasher: Hasher | None = None, *, holds: bool = False
+    def __init__(  # noqa: PLR0913 - what its bytes go through
+        self,
+        segments: Segments,
+        part: str,
+        head: bytes = b"",
+        hasher: Hasher | None = None,
+        *,
+        holds: bool = False,
+        aside: Aside | None = None,
     ) -> None:
-        """`part`: its name meanwhile; `head`: what stands before the data set, which `hasher` sees.
+        """`part`: its name meanwhile; `head`: what stands before the data set, which `hasher` does not see.
 
-        `holds`: keep its bytes in memory, while there is room for them, until `held` is freed. Raises SpoolFull.
+        `holds`: keep its bytes in memory, while there is room for them, until `held` is freed. `aside`: who writes
+        and hashes its whole pieces. Raises SpoolFull.
         """
         self._segments = segments
         self._hasher = hasher
+        self._aside = aside or Aside()
         self._segment: Segment | None = segments.lease()
         self._path = part
         try:
@@ -77,9 +88,9 @@ class Incoming:
             left = left[count:]
 
     def hash_rest(self) -> None:
-        """Let the hasher see what it has not seen: the data set is complete."""
-        if self._hasher is not None:
-            self._hasher.update(self._piece[self._hashed : self._used])
+        """Let the hasher see what it has not seen: the data set is complete. Raises SpoolFull."""
+        self._aside.settle()
+        self._hash(self._piece[self._hashed : self._used])
         self._hashed = self._used
 
     @property
@@ -89,8 +100,9 @@ class Incoming:
 
     def settle(self) -> tuple[Path, int]:
         """Have the file hold all that has arrived; give its name and where the image begins. Raises SpoolFull."""
+        self._aside.settle()
         blocks = -(-self._used // BLOCK_BYTES)
-        self._write(blocks * BLOCK_BYTES)
+        self._write(self._piece[: blocks * BLOCK_BYTES], self._at)
         return Path(self._path), self._held.end
 
     def seal(self, note: Note) -> Place:
@@ -103,11 +115,12 @@ class Incoming:
         blocks = (self._at + end - segment.end) // BLOCK_BYTES
         self._piece[self._used : end - tail] = bytes(end - tail - self._used)
         self._piece[end - tail : end] = text + footer(segment.cycle, blocks, len(text))
-        self._write(end)
+        self._write(self._piece[:end], self._at)
         return Place(segment.cycle.hex(), segment.end, self._at + end)
 
     def flush(self) -> None:
         """Make its record durable (fdatasync); raise SpoolFull."""
+        self._aside.settle()
         try:
             self._held.flush()
         except OSError as error:
@@ -138,23 +151,30 @@ class Incoming:
         return self._segment
 
     def _give_back(self, end: int | None) -> None:
+        if self._segment is None:
+            return
+        self._aside.give_up()
         segment, self._segment = self._segment, None
-        if segment is not None:
-            self._segments.give_back(segment, end, failed=self._failed)
-            if self._piece:
-                self._segments.buffers.give_back(self._piece)
-            if end is None and self.held is not None:
-                self.held.free()
+        self._segments.give_back(segment, end, failed=self._failed)
+        if self._piece:
+            self._segments.buffers.give_back(self._piece)
+        if end is None and self.held is not None:
+            self.held.free()
 
     def _pass_on(self, count: int) -> None:
-        """Hash what is in the piece, write its first `count` bytes, whole blocks, and keep the rest."""
-        self.hash_rest()
+        """Write the first `count` bytes of the piece, whole blocks, hash what is in it, and keep the rest."""
         if self._head is None:
             self._head = memoryview(bytes(self._piece[:HEAD_BYTES]))
-        self._write(count)
-        left, piece = self._used - count, self._piece
+        buffers, piece, left = self._segments.buffers, self._piece, self._used - count
+        jobs = (
+            partial(self._write, piece[:count], self._at),
+            partial(self._hash, piece[self._hashed : self._used]),
+        )
         if self._hold(count):
-            self._piece = self._segments.buffers.take()
+            self._piece = buffers.take()
+            self._aside.do(jobs)
+        elif self._aside.do(jobs, partial(buffers.give_back, piece)):
+            self._piece = buffers.take()
         self._piece[:left] = piece[count : self._used]
         self._at += count
         self._used = self._hashed = left
@@ -166,9 +186,13 @@ class Incoming:
             self.held = None
         return self.held is not None
 
-    def _write(self, count: int) -> None:
+    def _hash(self, data: memoryview) -> None:
+        if self._hasher is not None:
+            self._hasher.update(data)
+
+    def _write(self, data: memoryview, at: int) -> None:
         try:
-            self._held.write(self._piece[:count], self._at)
+            self._held.write(data, at)
         except OSError as error:
             self._failed = True
             raise spool_full("writing", error) from error

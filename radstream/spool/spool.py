@@ -27,6 +27,7 @@ from datetime import datetime
 from pathlib import Path
 from uuid import uuid4
 
+from radstream.spool.aside import Aside
 from radstream.spool.entry import Entry, Note, Torn, translated
 from radstream.spool.incoming import Hasher, Incoming
 from radstream.spool.names import digits_of, name_of, received
@@ -95,13 +96,16 @@ class Spool:
             os.close(self._lock_fd)
             self._lock_fd = -1
 
-    def begin(self, head: bytes = b"", hasher: Hasher | None = None, *, holds: bool = False) -> Incoming:
+    def begin(
+        self, head: bytes = b"", hasher: Hasher | None = None, *, holds: bool = False, aside: Aside | None = None
+    ) -> Incoming:
         """Take room for an image that is about to arrive; raise SpoolFull.
 
-        `head`: what stands before its data set, which the hasher sees; `holds`: keep it in memory as well, where it
-        has room there, until its `held` is freed.
+        `head`: what stands before its data set, which the hasher does not see; `holds`: keep it in memory as well,
+        where it has room there, until its `held` is freed; `aside`: who hashes and writes its whole pieces.
         """
-        return Incoming(self._segments, f"{self._folder}/{uuid4().hex}{_PART}", head, hasher, holds=holds)
+        part = f"{self._folder}/{uuid4().hex}{_PART}"
+        return Incoming(self._segments, part, head, hasher, holds=holds, aside=aside)
 
     def commit(self, incoming: Incoming, note: Note) -> Entry:
         """Make an image durable; it is ours from here on, whatever is killed. Raises SpoolFull, and nothing is kept.

@@ -75,3 +75,21 @@ def test_a_disk_that_fills_and_an_answer_that_waits_are_never_made_to_wait() -> 
         yielding.taken()
 
         assert not yielding.must_wait(9)
+
+
+def test_an_image_may_use_a_second_core_where_no_other_needs_it() -> None:
+    """The only one of its process, and two cores for each that arrives in any."""
+    board = Board.made(2)
+    one, other = (
+        Yielding(board, worker=number, yields=True, is_filling=lambda: False, clock=Clock()) for number in range(2)
+    )
+    one.receiving(1)
+    assert one.leaves_cores(2)
+    assert not one.leaves_cores(1)
+
+    other.receiving(1)
+    assert not one.leaves_cores(2)
+    assert one.leaves_cores(4)
+
+    one.receiving(1)
+    assert not one.leaves_cores(64)

@@ -124,8 +124,8 @@ def test_what_arrives_in_one_process_is_seen_in_all_until_it_dies(board: Board) 
     """Each writes its own line; the line of a dead one is cleared."""
     board.arriving(1, 3, 8.0)
     board.arriving(0, 0, 9.0)
-    assert board.arrivals() == (True, 9.0)
+    assert board.arrivals() == (3, 9.0)
 
     board.forget(1)
 
-    assert board.arrivals() == (False, 9.0)
+    assert board.arrivals() == (0, 9.0)
