@@ -14,6 +14,8 @@ from schemas.errors import Fenced, KafkaDown, TransactionAborted
 
 #: A commit that was answered "try again" is tried this often before the transaction is given up.
 _COMMIT_ATTEMPTS = 3
+#: How long an abort waits for what was written to be at the broker (seconds).
+_ABORT_FLUSH_SECONDS = 1.0
 
 
 @runtime_checkable
@@ -87,7 +89,12 @@ class KafkaTransactionalWriter:
         self._again(partial(self._producer.commit_transaction, CALL_SECONDS))
 
     def abort(self) -> None:
-        """Make them invisible for ever, and wait for it; raises Fenced where even that fails."""
+        """Make them invisible for ever, and wait for it; raises Fenced where even that fails.
+
+        What was written goes out first: librdkafka ends for good where it aborts what the broker does not know yet,
+        because the markers of the transaction before are still being written (its issue 4849).
+        """
+        self._producer.flush(_ABORT_FLUSH_SECONDS)
         try:
             self._again(partial(self._producer.abort_transaction, CALL_SECONDS))
         except (TransactionAborted, KafkaDown) as error:

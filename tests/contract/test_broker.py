@@ -222,6 +222,22 @@ class TestBroker:
         log.leave(reader)
         assert values_of(log.join("g"), 1) == ["a"]
 
+    def test_what_follows_a_commit_at_once_can_be_aborted(self, log: Log) -> None:
+        """The broker may still be ending the transaction before: in one of fifty librdkafka ended for good."""
+        results = log.begun("out", log.output)
+        writer = log.broker.transactional_writer(f"g-{uuid4().hex}")
+
+        for number in range(150):
+            writer.begin()
+            writer.write([log.record(f"seen {number}", topic=log.output)])
+            writer.commit()
+            writer.begin()
+            writer.write([log.record("lost", topic=log.output)])
+            time.sleep(0.001)
+            writer.abort()
+
+        assert values_of(results, 150) == [f"seen {number}" for number in range(150)]
+
     def test_readers_stop_at_the_first_open_transaction(self, log: Log) -> None:
         """What stands behind the last stable offset waits, even if it was written outside of transactions."""
         results = log.begun("out", log.output)
