@@ -1,4 +1,4 @@
-"""How fast routine images are forwarded while others arrive and nobody waits for the log (policy spool)."""
+"""What arrives comes first: how fast others are forwarded beside it (policy spool), and when it may use more cores."""
 
 import threading
 import time

@@ -21,7 +21,7 @@ LARGEST_BATCH = 8
 GIVEN_UP, REPEATED, STAT = 3, 10, 10
 #: Of a hundred, images of half a megabyte: they are on their way for longer.
 LARGE = 5
-LARGE_SIDE = 512
+LARGE_SIDE = 1024
 TIMEOUTS = ("-to", "5", "-ta", "20", "-td", "90")
 COMMAND_SECONDS = 240.0
 
