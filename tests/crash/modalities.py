@@ -19,7 +19,7 @@ AGAIN_SECONDS = 0.3
 LARGEST_BATCH = 8
 #: Of a hundred: images given up after a failure, images sent again though acknowledged, studies that are STAT.
 GIVEN_UP, REPEATED, STAT = 3, 10, 10
-#: Of a hundred, images of half a megabyte: they are on their way for longer.
+#: Of a hundred, images of two megabytes: they are on their way for longer, and have whole pieces to be written aside.
 LARGE = 5
 LARGE_SIDE = 1024
 TIMEOUTS = ("-to", "5", "-ta", "20", "-td", "90")
