@@ -9,6 +9,9 @@ from schemas.words import Lane
 #: The longest that routine stands still for one stretch of STAT images (seconds): several times what one takes.
 #: What goes on for longer is a STAT lane under load, or one that waits for a server: then the queues' turns decide.
 HOLD_SECONDS = 0.1
+#: And after the last one's commit (seconds): the broker answers before it marks the transaction's end and hands the
+#: result to its readers, and all that was held back would start beside that.
+SEEN_SECONDS = 0.012
 
 
 class Way(Protocol):
@@ -48,6 +51,7 @@ class RightOfWay:
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
         self._since: float | None = None  # when STAT images last came to an empty hand
+        self._free_at = 0.0  # while none is in hand
         self._listeners: list[Callable[[], None]] = []
 
     def of(self, lane: Lane) -> Way:
@@ -56,8 +60,8 @@ class RightOfWay:
 
     def held_s(self) -> float:
         """Give the time that routine still stands still; 0: it may go (seconds)."""
-        since = self._since
-        return 0.0 if since is None else max(0.0, since + HOLD_SECONDS - self._monotonic())
+        until = self._free_at if self._since is None else self._since + HOLD_SECONDS
+        return max(0.0, until - self._monotonic())
 
     def whenever_clear(self, call: Callable[[], None]) -> None:
         """Call whenever no STAT image is in hand any more."""
@@ -68,6 +72,7 @@ class RightOfWay:
         if count and self._since is None:
             self._since = self._monotonic()
         elif not count and self._since is not None:
+            self._free_at = min(self._monotonic() + SEEN_SECONDS, self._since + HOLD_SECONDS)
             self._since = None
             for call in self._listeners:
                 call()

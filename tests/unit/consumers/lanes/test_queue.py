@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.lanes.queue import EVERYBODY, STAT_ALONE, TURNS, LaneQueue, Turns
-from consumers.lanes.right_of_way import HOLD_SECONDS, RightOfWay
+from consumers.lanes.right_of_way import HOLD_SECONDS, SEEN_SECONDS, RightOfWay
 from schemas.words import Lane
 
 BOTH = {Lane.STAT, Lane.ROUTINE}
@@ -75,8 +75,9 @@ def test_routine_gets_its_tenth_turn_while_it_is_held(history: list[set[Lane]], 
 
 
 def test_routine_stands_still_while_a_stat_image_is_in_hand() -> None:
-    """Nothing new is begun, and it goes on when the hand is empty."""
-    way = RightOfWay(lambda: 0.0)
+    """Nothing new is begun, and it goes on when the hand is empty and the result has been seen."""
+    now = [0.0]
+    way = RightOfWay(lambda: now[0])
     queue: LaneQueue[str] = LaneQueue(way)
     taken: list[str | None] = []
     way.of(Lane.STAT).in_hand(1)
@@ -87,13 +88,16 @@ def test_routine_stands_still_while_a_stat_image_is_in_hand() -> None:
     taker.join(5 * HOLD_SECONDS)
     assert taken == []
     way.of(Lane.STAT).in_hand(0)
+    taker.join(5 * SEEN_SECONDS)
+    assert taken == []
+    now[0] = SEEN_SECONDS
     taker.join(5)
 
     assert taken == ["routine"]
 
 
 def test_who_waits_is_told_once_when_the_hand_is_empty() -> None:
-    """Routine goes on at once, not when its patience ends."""
+    """Routine goes on when the result has been seen, not when its patience ends."""
     way = RightOfWay(lambda: 0.0)
     told: list[float] = []
     way.whenever_clear(lambda: told.append(way.held_s()))
@@ -101,7 +105,7 @@ def test_who_waits_is_told_once_when_the_hand_is_empty() -> None:
     for count in (0, 1, 2, 1, 0, 0):
         way.of(Lane.STAT).in_hand(count)
 
-    assert told == [0.0]
+    assert told == [SEEN_SECONDS]
 
 
 def test_a_stat_lane_that_is_never_empty_holds_nobody_for_long() -> None:
