@@ -50,8 +50,9 @@ class RightOfWay:
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
-        self._since: float | None = None  # when STAT images last came to an empty hand
-        self._free_at = 0.0  # while none is in hand
+        self._is_in_hand = False
+        self._until = 0.0  # routine stands still
+        self._limit = 0.0  # of the stretch
         self._listeners: list[Callable[[], None]] = []
 
     def of(self, lane: Lane) -> Way:
@@ -60,22 +61,26 @@ class RightOfWay:
 
     def held_s(self) -> float:
         """Give the time that routine still stands still; 0: it may go (seconds)."""
-        until = self._free_at if self._since is None else self._since + HOLD_SECONDS
-        return max(0.0, until - self._monotonic())
+        return max(0.0, self._until - self._monotonic())
 
     def whenever_clear(self, call: Callable[[], None]) -> None:
         """Call whenever no STAT image is in hand any more."""
         self._listeners.append(call)
 
     def stat_in_hand(self, count: int) -> None:
-        """Note how many STAT images are in hand."""
-        if count and self._since is None:
-            self._since = self._monotonic()
-        elif not count and self._since is not None:
-            self._free_at = min(self._monotonic() + SEEN_SECONDS, self._since + HOLD_SECONDS)
-            self._since = None
-            for call in self._listeners:
-                call()
+        """Note how many STAT images are in hand. One that comes while routine still stands still goes on a stretch."""
+        if bool(count) == self._is_in_hand:
+            return
+        self._is_in_hand = bool(count)
+        now = self._monotonic()
+        if count:
+            if now >= self._until:
+                self._limit = now + HOLD_SECONDS
+            self._until = self._limit
+            return
+        self._until = min(now + SEEN_SECONDS, self._limit)
+        for call in self._listeners:
+            call()
 
 
 class _Stat:

@@ -122,6 +122,23 @@ def test_a_stat_lane_that_is_never_empty_holds_nobody_for_long() -> None:
     assert queue.take() == "routine"
 
 
+def test_stat_images_that_follow_each_other_at_once_hold_nobody_for_longer_than_one() -> None:
+    """They are one stretch: routine, which the gaps between them are too short for, goes on when it ends."""
+    now = [0.0]
+    way = RightOfWay(lambda: now[0])
+    image, gap = HOLD_SECONDS / 4, SEEN_SECONDS / 2
+    free = []
+
+    for _ in range(12):
+        way.of(Lane.STAT).in_hand(1)
+        now[0] += image
+        free.append(way.held_s() == 0.0)
+        way.of(Lane.STAT).in_hand(0)
+        now[0] += gap
+
+    assert free.count(True) == 3
+
+
 def test_a_thread_kept_for_stat_takes_nothing_else() -> None:
     """It waits for the next STAT image, whatever else waits."""
     queue: LaneQueue[str] = LaneQueue()
