@@ -3,9 +3,6 @@
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future, wait
-from contextlib import suppress
-
-from schemas.errors import SpoolFull
 
 #: Pieces of one image that may be under way (count): a thread that waits for its turn holds nobody up.
 _MOST_UNDER_WAY = 4
@@ -38,14 +35,17 @@ class Aside:
     def settle(self, most: int = 0) -> None:
         """Wait until so many pieces are under way at most; raise SpoolFull when a job did."""
         while len(self._under_way) > most:
-            begun, free = self._under_way.popleft()
-            wait(begun)
-            free()
-            for job in begun:
+            for job in self._ended():
                 job.result()
 
     def give_up(self) -> None:
         """Wait until nothing is under way, whatever came of it."""
         while self._under_way:
-            with suppress(SpoolFull):
-                self.settle()
+            self._ended()
+
+    def _ended(self) -> list[Future[None]]:
+        """Wait for the oldest piece that is under way; give its jobs."""
+        begun, free = self._under_way.popleft()
+        wait(begun)
+        free()
+        return begun
