@@ -1,6 +1,7 @@
 """What a writer took when it registered it, and what became of the journal since."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from uuid import uuid4
@@ -23,8 +24,7 @@ from radstream.settings import Settings
 from radstream.spool.entry import Note
 from schemas.codec import Codec
 from schemas.errors import PostgresDown
-from schemas.words import Lane
-from tests.integration.listener.raw_scu import CHEST
+from tests.notes import NOTE
 
 pytestmark = pytest.mark.stack
 
@@ -32,17 +32,11 @@ _LONG_SECONDS = 60.0
 
 
 def _note() -> Note:
-    return Note(
+    return replace(
+        NOTE,
         sop_instance_uid=generate_uid(),
-        sop_class_uid=CHEST,
-        transfer_syntax_uid="1.2.840.10008.1.2.1",
-        calling_ae="CT1",
-        called_ae="RADSTREAM",
-        lane=Lane.ROUTINE,
-        site="north",
         received_at=datetime.now(UTC),
         sha256=uuid4().hex * 2,
-        size_bytes=3,
         data_set_offset=1,
     )
 

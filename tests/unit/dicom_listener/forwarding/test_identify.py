@@ -1,6 +1,6 @@
 """From a header to what the journal and the event say."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -10,25 +10,13 @@ from dicom_listener.forwarding.identify import age_band, arrival_of, event_of
 from dicom_listener.standard.header import Header
 from radstream.journal.journal import identity_of
 from radstream.journal.registration import Registered
-from radstream.spool.entry import Note
 from schemas.identity import Pseudonyms
 from schemas.words import Lane
+from tests import notes
 
 AT = datetime(2026, 11, 21, 5, tzinfo=UTC)
 KEYS = Pseudonyms(b"k" * 32, "1")
-NOTE = Note(
-    sop_instance_uid="1.2.3",
-    sop_class_uid="1.2.840.10008.5.1.4.1.1.1.1",
-    transfer_syntax_uid="1.2.840.10008.1.2.1",
-    calling_ae="CT1",
-    called_ae="RADSTREAM",
-    lane=Lane.ROUTINE,
-    site="north",
-    received_at=AT,
-    sha256="ab" * 32,
-    size_bytes=1000,
-    data_set_offset=300,
-)
+NOTE = replace(notes.NOTE, received_at=AT, size_bytes=1000, data_set_offset=300)
 ROW = Registered(
     event_id=UUID(int=1),
     instance_pseudonym="2.25.1",

@@ -3,7 +3,6 @@
 import threading
 import time
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -11,10 +10,10 @@ import pytest
 from dicom_listener.forwarding.keeper import ROUND_SECONDS
 from dicom_listener.receiving.admission import Admission
 from dicom_listener.receiving.terms import Terms
-from radstream.spool.entry import Note
 from radstream.spool.spool import Spool
 from schemas.errors import SpoolFull
 from schemas.words import Lane
+from tests.notes import NOTE
 
 TERMS = Terms(
     policy="published",
@@ -92,17 +91,4 @@ def test_a_disk_that_others_fill_is_waited_for_once(tmp_path: Path) -> None:
 def _forward_one(spool: Spool) -> None:
     incoming = spool.begin()
     incoming.write(memoryview(b"image"))
-    note = Note(
-        sop_instance_uid="1.2.3",
-        sop_class_uid="1.2",
-        transfer_syntax_uid="1.2.840.10008.1.2.1",
-        calling_ae="CT",
-        called_ae="RADSTREAM",
-        lane=Lane.ROUTINE,
-        site="CT",
-        received_at=datetime(2026, 11, 21, tzinfo=UTC),
-        sha256="0" * 64,
-        size_bytes=5,
-        data_set_offset=0,
-    )
-    spool.forwarded(spool.commit(incoming, note))
+    spool.forwarded(spool.commit(incoming, replace(NOTE, size_bytes=5)))

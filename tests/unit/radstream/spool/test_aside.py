@@ -8,32 +8,16 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from radstream.spool import segments
 from radstream.spool.aligned import PIECE_BYTES
 from radstream.spool.aside import Aside
-from radstream.spool.entry import Note
 from radstream.spool.spool import Spool
 from schemas.errors import SpoolFull
-from schemas.words import Lane
+from tests.notes import NOTE
 
-NOTE = Note(
-    sop_instance_uid="1.2.3",
-    sop_class_uid="1.2.840.10008.5.1.4.1.1.1.1",
-    transfer_syntax_uid="1.2.840.10008.1.2.1",
-    calling_ae="CT1",
-    called_ae="RADSTREAM",
-    lane=Lane.ROUTINE,
-    site="north",
-    received_at=datetime(2026, 12, 1, tzinfo=UTC),
-    sha256="ab" * 32,
-    size_bytes=0,
-    data_set_offset=8,
-)
 HEAD = b"preamble"
 #: A piece that is 4 of under way, one that arrives, and what a full one needs to be noticed (count).
 MOST_AHEAD = 6
@@ -56,11 +40,6 @@ class Tardy:
     def hexdigest(self) -> str:
         """Give the hash of what was seen."""
         return self._hasher.hexdigest()
-
-
-@pytest.fixture(autouse=True)
-def _roomy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(segments, "_SPARE_UNTIL_PERCENT", 100.0)
 
 
 @pytest.fixture
@@ -96,7 +75,7 @@ def test_bytes_and_hash_are_those_that_came(
     incoming.write(data)
     incoming.hash_rest()
 
-    entry = spool.commit(incoming, replace(NOTE, size_bytes=8 + size))
+    entry = spool.commit(incoming, replace(NOTE, size_bytes=8 + size, data_set_offset=8))
 
     assert hasher.hexdigest() == hashlib.sha256(data).hexdigest()
     with entry.open() as file:
@@ -182,6 +161,6 @@ def test_what_is_under_way_is_written_before_it_is_made_durable(
     threads[0].submit(time.sleep, 0.1)
     incoming.write(data)
 
-    spool.commit(incoming, replace(NOTE, size_bytes=len(data), data_set_offset=0))
+    spool.commit(incoming, replace(NOTE, size_bytes=len(data)))
 
     assert synced == [True]

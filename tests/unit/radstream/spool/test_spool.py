@@ -4,7 +4,7 @@ import hashlib
 import os
 import struct
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -18,32 +18,13 @@ from radstream.spool.spool import Spool, left_behind, waiting
 from schemas.errors import SettingInvalid, SpoolFull
 from schemas.identity import data_set_hasher
 from schemas.words import Lane
+from tests.notes import NOTE
 
-#: A disk that is half full, as this machine's may be, gets no spares.
-ROOMY_PERCENT = 100.0
-
-AT = datetime(2026, 11, 21, 5, 6, 7, 890123, tzinfo=UTC)
-
-
-@pytest.fixture(autouse=True)
-def _roomy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(segments, "_SPARE_UNTIL_PERCENT", ROOMY_PERCENT)
+AT = NOTE.received_at
 
 
 def _note(lane: Lane = Lane.ROUTINE, at: datetime = AT) -> Note:
-    return Note(
-        sop_instance_uid="1.2.3",
-        sop_class_uid="1.2.840.10008.5.1.4.1.1.1.1",
-        transfer_syntax_uid="1.2.840.10008.1.2.1",
-        calling_ae="CT1",
-        called_ae="RADSTREAM",
-        lane=lane,
-        site="north",
-        received_at=at,
-        sha256="ab" * 32,
-        size_bytes=3,
-        data_set_offset=0,
-    )
+    return replace(NOTE, lane=lane, received_at=at)
 
 
 def hash_of_abc() -> str:
