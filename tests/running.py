@@ -34,8 +34,8 @@ WORDS: Mapping[str, tuple[str, ...]] = {
 
 
 def plain_environment() -> dict[str, str]:
-    """Give the environment without any setting of ours that the developer's shell may hold."""
-    return without_settings(process_environment())
+    """Give the environment without any setting of ours, be it in the developer's shell or left by a `make demo`."""
+    return without_settings(process_environment()) | {"RADSTREAM_STATE_DIR": "/nonexistent"}
 
 
 _given: set[int] = set()

@@ -19,7 +19,7 @@ def radstream(*words: str, **settings: str) -> subprocess.CompletedProcess[str]:
         text=True,
         check=False,
         timeout=60,
-        env=plain_environment() | {"RADSTREAM_STATE_DIR": "/nonexistent"} | settings,
+        env=plain_environment() | settings,
     )
 
 
